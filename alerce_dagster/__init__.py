@@ -1,0 +1,1 @@
+"""An astronomical alert broker: alert packets in, classified objects out, orchestrated by Dagster."""

@@ -1,0 +1,41 @@
+"""Asset checks: what must hold of a night's products. A blocking one stops the run; the others warn.
+
+They are evaluated inside the asset's own step, on the night that was made, and cost no step of their own.
+"""
+
+import dagster as dg
+
+_CHECKS: dict[str, list[tuple[str, str, bool]]] = {
+    "alerts": [
+        (
+            "counts_reconcile",
+            "Packets in = stored + known + set aside; database, archive and ledger agree.",
+            True,
+        ),
+        ("values_in_range", "Positions are on the sky and magnitudes between 5 and 30.", False),
+        ("duplicate_rate", "Under 5 % of the packets that came were stored already.", False),
+    ],
+    "stamps": [
+        ("counts_reconcile", "Every alert has its cutouts or the reason why not.", True),
+        ("missing_cutouts", "Under 5 % of the alerts lack a cutout.", False),
+    ],
+    "detections": [("counts_reconcile", "Every alert's own detection is stored.", True)],
+    "objects": [("counts_reconcile", "Every alert's object is stored.", True)],
+    "classifications": [("counts_reconcile", "Every alert has an answer or the reason why not.", True)],
+}
+
+
+def specs(survey: str, asset: str) -> list[dg.AssetCheckSpec]:
+    """Specifications of the checks of one of a survey's assets."""
+    key = dg.AssetKey([survey, asset])
+    return [
+        dg.AssetCheckSpec(name, asset=key, description=description, blocking=blocking)
+        for name, description, blocking in _CHECKS[asset]
+    ]
+
+
+def result(name: str, passed: bool, **metadata: dg.MetadataValue | str | int | float) -> dg.AssetCheckResult:
+    """The outcome of a check, with the numbers it rests on."""
+    blocking = any(name == n and b for asset in _CHECKS.values() for n, _, b in asset)
+    severity = dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(check_name=name, passed=passed, severity=severity, metadata=metadata)

@@ -1,0 +1,209 @@
+"""What an asset tells about a night: counts, previews, plots and check results, read back from the stores.
+
+Numbers keep their names from night to night, so that Dagster plots them over time.
+"""
+
+import dagster as dg
+import numpy as np
+import sqlalchemy as sa
+
+from alerce_dagster.assets import plots
+from alerce_dagster.assets.checks import result
+from alerce_dagster.classifiers.stamps import StampClassifier
+from alerce_dagster.stages import VERSIONS, Night
+from alerce_dagster.stages.alerts import Ingested, night_counts
+from alerce_dagster.stages.stamps import read_stamps
+from alerce_dagster.storage import ledger, queries, tables
+from alerce_dagster.storage.ledger import Entry
+
+_SKY_POINTS = 1_500
+_PREVIEW_ROWS = 8
+_MOSAIC = 24
+
+
+def alerts(night: Night, ingested: Ingested) -> dg.MaterializeResult:
+    """Of the asset alerts."""
+    entry = ingested.entry
+    counts = night_counts(night)
+    table = tables.alert
+    n = counts["alert_rows"]
+    of_night = (table.c.survey == night.survey.name, table.c.night == night.night)
+    # Candids of a night have no order on the sky within a second: the remainder picks an even sample.
+    every = max(1, n // _SKY_POINTS)
+    with night.stores.database.reading() as connection:
+        rows = connection.execute(
+            sa.select(table.c.ra, table.c.dec, table.c.mag).where(*of_night, table.c.candid % every == 0)
+        ).all()
+        outside = connection.scalar(
+            sa.select(sa.func.count()).where(
+                *of_night,
+                sa.not_(table.c.ra.between(0, 360) & table.c.dec.between(-90, 90) & table.c.mag.between(5, 30)),
+            )
+        )
+    ra, dec, mag = np.array(rows, dtype=float).reshape(-1, 3).T
+    agree = (
+        len(
+            {
+                counts["alert_rows"],
+                counts["batch_packets"],
+                counts["archived_packets"],
+                counts["ledger_stored"],
+            }
+        )
+        == 1
+    )
+    duplicates = entry.n_known / entry.n_in if entry.n_in else 0.0
+    preview = _preview(night, table, ("candid", "oid", "mjd", "band", "ra", "dec", "mag", "mag_err", "real_bogus"))
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": n,
+            "said": _said(entry),
+            **_counts(entry),
+            "other_nights": {str(day): count for day, count in sorted(ingested.other_nights.items())},
+            "preview": dg.MetadataValue.md(preview),
+            "sky_map": dg.MetadataValue.md(plots.sky_map(ra, dec)),
+            "magnitudes": dg.MetadataValue.md(plots.histogram(mag, "difference magnitude")),
+        },
+        check_results=[
+            result("counts_reconcile", entry.balances and agree, **counts, read=entry.n_in),
+            result("values_in_range", not outside, out_of_range=outside or 0),
+            # A night that is read again on purpose is all duplicates; a stream that repeats itself is not.
+            result("duplicate_rate", duplicates < 0.05 or entry.n_out == 0, share=duplicates),
+        ],
+    )
+
+
+def stamps(night: Night, entry: Entry) -> dg.MaterializeResult:
+    """Of the asset stamps."""
+    total = _total(night, "stamps")
+    share = total.n_aside / total.n_in if total.n_in else 0.0
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": total.n_in,
+            "said": _said(entry),
+            **_counts(total),
+            "mosaic": dg.MetadataValue.md(plots.mosaic(_some_stamps(night))),
+        },
+        check_results=[
+            _reconciles(night, total),
+            result("missing_cutouts", share < 0.05, share=share),
+        ],
+    )
+
+
+def detections(night: Night, entry: Entry) -> dg.MaterializeResult:
+    """Of the asset detections."""
+    total = _total(night, "detections")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": total.details["detections"],
+            "said": _said(entry),
+            **_counts(total),
+        },
+        check_results=[_reconciles(night, total, complete=True)],
+    )
+
+
+def objects(night: Night, entry: Entry) -> dg.MaterializeResult:
+    """Of the asset objects."""
+    total = _total(night, "objects")
+    alert, object_ = tables.alert, tables.object_
+    with night.stores.database.reading() as connection:
+        orphans = connection.scalar(
+            sa.select(sa.func.count())
+            .select_from(
+                alert.outerjoin(object_, (alert.c.survey == object_.c.survey) & (alert.c.oid == object_.c.oid))
+            )
+            .where(alert.c.survey == night.survey.name, alert.c.night == night.night, object_.c.oid.is_(None))
+        )
+    return dg.MaterializeResult(
+        metadata={"said": _said(entry), **_counts(total)},
+        check_results=[result("counts_reconcile", orphans == 0, alerts_without_object=orphans or 0)],
+    )
+
+
+def classifications(night: Night, classifier: StampClassifier, entry: Entry) -> dg.MaterializeResult:
+    """Of the asset classifications."""
+    total = _total(night, "classifications", classifier.model_hash)
+    with night.stores.database.reading() as connection:
+        shares = queries.class_counts(connection, night.survey.name, [night.night], classifier.name)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": total.n_in,
+            "said": _said(entry),
+            **_counts(total),
+            "model": classifier.model_hash,
+            "objects_by_class": shares,
+            "class_shares": dg.MetadataValue.md(plots.shares(shares)),
+        },
+        check_results=[_reconciles(night, total)],
+    )
+
+
+def _said(entry: Entry) -> str:
+    """What this run did, in words: a second run of the same night changes nothing and says so."""
+    if not entry.n_in:
+        return "Nothing was left to do: the night's products are as they were."
+    if not entry.n_out and not entry.n_aside:
+        return f"Nothing new: all {entry.n_known:,} packets were stored before."
+    return f"{entry.n_in:,} in, {entry.n_out:,} out, {entry.n_known:,} known, {entry.n_aside:,} set aside."
+
+
+def _counts(entry: Entry) -> dict:
+    counts: dict = {
+        "n_in": entry.n_in,
+        "n_out": entry.n_out,
+        "n_known": entry.n_known,
+        "n_aside": entry.n_aside,
+    }
+    if entry.reasons:
+        counts["set_aside_by_reason"] = dict(entry.reasons.most_common(20))
+    return counts | {f"n_{name}".replace(" ", "_"): n for name, n in entry.details.most_common(12)}
+
+
+def _total(night: Night, stage: str, version: str | None = None) -> Entry:
+    """The ledger's sum over the whole night of one stage."""
+    version = version or VERSIONS[stage]
+    with night.stores.database.reading() as connection:
+        sums = ledger.totals(connection, night.survey.name, night.night, {stage: version})
+    return sums.get(stage) or night.entry(stage, version)
+
+
+def _reconciles(night: Night, total: Entry, *, complete: bool = False) -> dg.AssetCheckResult:
+    """The stage has seen each stored alert once; with `complete`, and made its product of every one."""
+    alert = tables.alert
+    with night.stores.database.reading() as connection:
+        stored = connection.scalar(
+            sa.select(sa.func.count()).where(alert.c.survey == night.survey.name, alert.c.night == night.night)
+        )
+    passed = total.n_in == stored and total.balances and (not complete or total.n_aside == 0)
+    return result(
+        "counts_reconcile",
+        passed,
+        stored=stored or 0,
+        n_in=total.n_in,
+        n_out=total.n_out,
+        n_aside=total.n_aside,
+    )
+
+
+def _preview(night: Night, table: sa.Table, names: tuple[str, ...]) -> str:
+    """The first rows as a Markdown table."""
+    chosen = (
+        sa.select(*[table.c[name] for name in names])
+        .where(table.c.survey == night.survey.name, table.c.night == night.night)
+        .order_by(table.c.candid)
+        .limit(_PREVIEW_ROWS)
+    )
+    with night.stores.database.reading() as connection:
+        rows = connection.execute(chosen).all()
+    shown = [[f"{v:.5f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [list(names), ["---"] * len(names), *shown])
+
+
+def _some_stamps(night: Night) -> np.ndarray:
+    with night.stores.database.reading() as connection:
+        batches = ledger.batches(connection, night.survey.name, night.night)
+    if not batches:
+        return np.empty((0, 3, 1, 1), np.float32)
+    return read_stamps(night, batches[0])[0][:_MOSAIC]

@@ -1,0 +1,190 @@
+"""The products of one survey's night, the same for every survey: alerts, stamps, detections, objects, classifications.
+
+Thin: each asset runs its stage (`alerce_dagster.stages`) and says in metadata and checks what came of it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from alerce_dagster.assets import checks
+from alerce_dagster.assets.partitions import nights
+from alerce_dagster.errors import AlerceError
+from alerce_dagster.resources import ModelsResource, StoresResource
+from alerce_dagster.settings import Settings, source_template
+from alerce_dagster.stages import Night, Progress
+from alerce_dagster.surveys import get_survey
+
+OWNERS = ["team:alerce"]
+# Flaky places (a network, a busy database) get another chance; a fault that a person must mend does not.
+RETRIES = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+
+
+class AlertsConfig(dg.Config):
+    """What to read into the night."""
+
+    sources: list[str] = Field(default_factory=list)
+    """Packet files, folders, nightly archives, http(s) URLs of them, or @FILE with one of these per line. Empty: the
+    place that ALERCE_<SURVEY>_SOURCE names, if set; else nothing is read and the night is re-made from the archive."""
+
+    again: list[str] = Field(default_factory=list)
+    """Sources that span several nights and that an earlier night's run has read: what cannot be read in them has been
+    set aside then and is passed over."""
+
+
+def survey_assets(name: str) -> list[dg.AssetsDefinition]:
+    """The assets of the survey called `name`, their keys prefixed by it."""
+
+    def options(asset: str, description: str, kinds: set[str]) -> dict:
+        return {
+            "name": asset,
+            "key_prefix": name,
+            "group_name": name,
+            "partitions_def": nights,
+            "description": description,
+            "kinds": kinds,
+            "owners": OWNERS,
+            "pool": f"{name}_writer",
+            "retry_policy": RETRIES,
+            "check_specs": checks.specs(name, asset),
+        }
+
+    @dg.asset(
+        **options(
+            "alerts",
+            "Alert packets of the night: archived verbatim, parsed, each accounted for.",
+            {"python", "parquet"},
+        )
+    )
+    def alerts(
+        context: dg.AssetExecutionContext,
+        config: AlertsConfig,
+        stores: StoresResource,
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.alerts import ingest
+        from alerce_dagster.stages.places import read_places
+
+        night = _night(context, name, stores, progress)
+
+        def packets(places: list[str]) -> Iterator:
+            downloads = Settings.from_environment().downloads
+            return read_places(_listed(places), downloads, lambda n: night.progress("alerts", n, None))
+
+        configured = config.sources or ([] if config.again else _own_source(name, night.night))
+        with _explained():
+            ingested = ingest(night, packets(configured), packets(config.again))
+            return report.alerts(night, ingested)
+
+    @dg.asset(
+        **options(
+            "stamps",
+            "Science, template and difference cutouts of every alert, unpacked and cropped.",
+            {"python", "parquet"},
+        ),
+        deps=[alerts],
+    )
+    def stamps(
+        context: dg.AssetExecutionContext, stores: StoresResource, progress: dg.ResourceParam[Progress]
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.stamps import make_stamps
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            return report.stamps(night, make_stamps(night))
+
+    @dg.asset(
+        **options(
+            "detections",
+            "Detections, upper limits and forced photometry, with corrected magnitudes.",
+            {"python", "sql"},
+        ),
+        deps=[alerts],
+    )
+    def detections(
+        context: dg.AssetExecutionContext, stores: StoresResource, progress: dg.ResourceParam[Progress]
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.detections import make_detections
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            return report.detections(night, make_detections(night))
+
+    @dg.asset(
+        **options(
+            "objects",
+            "Position, magnitude statistics and flags of every object with an alert in the night.",
+            {"python", "sql"},
+        ),
+        deps=[detections],
+    )
+    def objects(
+        context: dg.AssetExecutionContext, stores: StoresResource, progress: dg.ResourceParam[Progress]
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.objects import make_objects
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            return report.objects(night, make_objects(night))
+
+    @dg.asset(
+        **options(
+            "classifications",
+            "Calibrated class probabilities of every alert's cutouts, and of its object.",
+            {"onnx", "sql"},
+        ),
+        deps=[stamps, objects],
+    )
+    def classifications(
+        context: dg.AssetExecutionContext,
+        stores: StoresResource,
+        models: ModelsResource,
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.classifications import make_classifications
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            classifier = models.stamp_classifier()
+            return report.classifications(night, classifier, make_classifications(night, classifier))
+
+    return [alerts, stamps, detections, objects, classifications]
+
+
+def _night(context: dg.AssetExecutionContext, survey: str, stores: StoresResource, progress: Progress) -> Night:
+    with _explained():
+        opened = stores.open()
+    return Night(opened, get_survey(survey), date.fromisoformat(context.partition_key), context.run.run_id, progress)
+
+
+def _own_source(survey: str, night: date) -> list[str]:
+    """The survey's own place of the night's packets, where the environment names one."""
+    template = source_template(survey)
+    return [night.strftime(template)] if template else []
+
+
+def _listed(places: list[str]) -> Iterator[str]:
+    """The places, with `@FILE` lists opened."""
+    for place in places:
+        if place.startswith("@"):
+            yield from Path(place[1:]).read_text(encoding="utf-8").splitlines()
+        else:
+            yield place
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """A fault that a person must mend ends the step with its one sentence and is not tried again."""
+    try:
+        yield
+    except AlerceError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error

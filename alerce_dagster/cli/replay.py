@@ -1,0 +1,53 @@
+"""Feeding quarantined packets back through the ordinary run."""
+
+import tempfile
+from pathlib import Path
+
+from rich.progress import Progress
+
+from alerce_dagster.errors import InputError
+from alerce_dagster.settings import Settings, prepare_dagster_home
+from alerce_dagster.storage import Stores, quarantine
+
+
+def replay_packets(stores: Stores, survey: str, ids: list[str], mended: Path | None) -> tuple[int, int]:
+    """Run the packets (all open ones without `ids`) again; returns how many were stored, and how many were not.
+
+    Raises
+    ------
+    InputError
+        When an id is not in the quarantine or the mended file cannot be opened.
+    """
+    from alerce_dagster.cli.run import run_nights
+    from alerce_dagster.surveys import PacketError, read_container
+
+    with stores.database.reading() as connection:
+        rows = [quarantine.find(connection, i) for i in ids] or quarantine.listing(connection, survey)
+    settings = Settings.from_environment()
+    prepare_dagster_home(settings)
+    stored = 0
+    with tempfile.TemporaryDirectory(prefix="alerce-replay-") as folder:
+        for row in rows:
+            data = _bytes(stores, row, mended)
+            try:
+                read_container(data)
+            except PacketError:
+                continue
+            # A folder of its own for each: the run's summary tells whether this one was stored.
+            file = Path(folder) / f"{row['quarantine_id']}.avro"
+            file.write_bytes(data)
+            summary = run_nights(settings, stores, survey, [str(file)], None, Progress(disable=True))
+            if summary["stored"] + summary["known"] and not summary["quarantined"]:
+                stored += 1
+                with stores.database.writing() as connection:
+                    quarantine.mark_replayed(connection, row["survey"], row["quarantine_id"])
+    return stored, len(rows) - stored
+
+
+def _bytes(stores: Stores, row, mended: Path | None) -> bytes:
+    if mended is None:
+        return quarantine.read_bytes(stores.archive, row)
+    try:
+        return mended.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {mended}: {error.strerror}") from error

@@ -1,0 +1,69 @@
+"""With what the assets work: resources that build plain objects, so that no stage sees Dagster.
+
+Keep computing out of this room; it only says where things are and opens them.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+import dagster as dg
+
+from alerce_dagster.errors import StoreError
+from alerce_dagster.settings import Settings
+from alerce_dagster.storage import Stores, schema
+from alerce_dagster.storage.archive import Archive
+from alerce_dagster.storage.database import Database
+
+
+def open_stores(settings: Settings) -> Stores:
+    """The deployment's stores, with an up-to-date schema and a writable archive.
+
+    Raises
+    ------
+    StoreError
+        When either cannot be used, saying what to do.
+    """
+    stores = Stores(_database(settings.database_url), Archive(settings.archive_url))
+    schema.require(stores.database)
+    stores.archive.check_writable()
+    return stores
+
+
+@lru_cache(maxsize=4)
+def _database(url: str) -> Database:
+    """One engine per URL and process: its connections stay warm from run to run."""
+    return Database(url)
+
+
+@lru_cache(maxsize=2)
+def _stamp_classifier(folder: Path | None):
+    from alerce_dagster.classifiers.stamps import StampClassifier
+
+    try:
+        return StampClassifier.load(folder)
+    except (ValueError, OSError) as error:
+        raise StoreError(f"{error}; remove that folder, and the shipped model is used") from error
+
+
+class StoresResource(dg.ConfigurableResource):
+    """The database and the archive that the environment names (`alerce_dagster.settings`)."""
+
+    def open(self) -> Stores:
+        """Open them; an empty database gets its tables."""
+        return open_stores(Settings.from_environment())
+
+
+class ModelsResource(dg.ConfigurableResource):
+    """The models in use: the promoted ones under ALERCE_HOME, else those shipped with the package."""
+
+    def stamp_classifier(self):
+        """The stamp classifier, loaded once per process and promotion."""
+        champion = champion_folder(Settings.from_environment(), "stamp_classifier")
+        # The link is resolved, so that a newly promoted model is another key of the cache.
+        return _stamp_classifier(champion.resolve() if champion else None)
+
+
+def champion_folder(settings: Settings, name: str) -> Path | None:
+    """Folder of the promoted model, or None while the shipped one is in use."""
+    folder = settings.models / name / "champion"
+    return folder if (folder / "model.onnx").exists() else None

@@ -1,0 +1,47 @@
+"""Going through a night's batches: which are left, and their packets read ahead of the work."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from alerce_dagster.errors import StoreError
+from alerce_dagster.stages import Night
+from alerce_dagster.storage import ledger
+from alerce_dagster.storage.ledger import Batch
+from alerce_dagster.surveys.packets import Packet, PacketError, read_container
+
+T = TypeVar("T")
+
+
+def pending(night: Night, stage: str, version: str) -> list[Batch]:
+    """The night's batches without a ledger entry of this stage and version."""
+    with night.stores.database.reading() as connection:
+        return ledger.pending(connection, night.survey.name, night.night, stage, version)
+
+
+def packets(night: Night, batch: Batch) -> list[Packet]:
+    """A batch's packets, in the order of the packet file.
+
+    Raises
+    ------
+    StoreError
+        When the archive no longer gives back what was stored.
+    """
+    containers = night.stores.archive.read(batch.file, ["packet"])["packet"].to_pylist()
+    try:
+        return [packet for container in containers for packet in read_container(container)]
+    except PacketError as error:
+        raise StoreError(
+            f"{batch.file} in the archive no longer holds readable packets ({error}); restore it"
+        ) from error
+
+
+def ahead(load: Callable[[Batch], T], todo: list[Batch]) -> Iterator[tuple[Batch, T]]:
+    """Each batch with what `load` makes of it, computed in a second thread while the last one is worked on."""
+    with ThreadPoolExecutor(1, thread_name_prefix="load") as loader:
+        futures = [loader.submit(load, todo[0])] if todo else []
+        for position, batch in enumerate(todo):
+            loaded = futures.pop().result()
+            if position + 1 < len(todo):
+                futures.append(loader.submit(load, todo[position + 1]))
+            yield batch, loaded

@@ -1,0 +1,242 @@
+"""The database: connections, transactions and bulk writes, the same on SQLite and PostgreSQL.
+
+Bulk writes take Arrow tables and use each database's fast path: prepared inserts on SQLite, COPY into a temporary table
+and one INSERT ... SELECT on PostgreSQL. What wins when a row exists already is said once per table, in `Merge`.
+"""
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine
+
+from alerce_dagster.errors import StoreError
+
+_IDS_PER_QUERY = 5_000
+
+
+@dataclass(frozen=True)
+class Merge:
+    """What happens when an inserted row meets a stored one with the same key.
+
+    `order` names the columns that decide, most important first, each "asc" (the smaller wins) or "desc" (the larger
+    wins); a null never beats a value. An equal row leaves the stored one alone, so order of arrival does not matter.
+    With no `order` the inserted row replaces the stored one if `replace`, else the insert fails.
+    """
+
+    order: tuple[tuple[str, str], ...] = ()
+    replace: bool = False
+
+    def wins(self, inserted, stored) -> sa.ColumnElement[bool]:
+        """SQL condition under which the inserted row replaces the stored one."""
+        condition: sa.ColumnElement[bool] = sa.false()
+        for name, direction in reversed(self.order):
+            new, old = inserted[name], stored[name]
+            better = (new > old) if direction == "desc" else (new < old)
+            condition = sa.or_(better, sa.and_(new == old, condition)) if condition is not sa.false() else better
+        return condition
+
+
+APPEND = Merge()
+REPLACE = Merge(replace=True)
+
+
+class Database:
+    """A SQLAlchemy engine with the project's settings; open it with `Database(url)`."""
+
+    def __init__(self, url: str) -> None:
+        """Connect lazily to `url`.
+
+        Raises
+        ------
+        StoreError
+            When the URL is not one of SQLite or PostgreSQL.
+        """
+        try:
+            parsed = sa.make_url(url)
+        except sa.exc.ArgumentError as error:
+            raise StoreError(
+                "the database URL cannot be read; ALERCE_DATABASE_URL looks like sqlite:////path/alerce.db or "
+                "postgresql://user:password@host/name"
+            ) from error
+        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+            raise StoreError(f"{parsed.get_backend_name()} is not supported; use SQLite or PostgreSQL")
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg2")
+        self.url = parsed
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.engine = _sqlite_engine(parsed) if self.is_sqlite else sa.create_engine(parsed, pool_pre_ping=True)
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for queries."""
+        with self._explained(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction: everything in the block is stored, or, on any error, nothing."""
+        with self._explained(), self.engine.connect() as connection:
+            connection = connection.execution_options(alerce_writes=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.IntegrityError:
+            raise
+        except sa.exc.DatabaseError as error:
+            raise StoreError(f"the database {self.shown_url}: {_explain(error)}") from error
+
+    def write(self, connection: Connection, table: sa.Table, data: pa.Table, merge: Merge) -> None:
+        """Insert the rows of `data` (columns named as the table's) under the rule `merge`.
+
+        Raises
+        ------
+        sqlalchemy.exc.IntegrityError
+            With `APPEND`, when a row with the same key exists.
+        """
+        if not data.num_rows:
+            return
+        # A compiled statement names columns in the table's order, and values are bound by position.
+        data = data.select([column.name for column in table.columns if column.name in data.column_names])
+        if self.is_sqlite:
+            insert = sqlite.insert(table).values({name: sa.bindparam(name) for name in data.column_names})
+            statement = _on_conflict(insert, table, data.column_names, merge)
+            compiled = str(statement.compile(dialect=sqlite.dialect(paramstyle="qmark")))
+            connection.exec_driver_sql(compiled, list(_rows(data)))
+        else:
+            _copy(connection, table, data, merge)
+
+    def select_by(
+        self, connection: Connection, statement: sa.Select, column: sa.ColumnElement, ids: Sequence
+    ) -> Iterator[sa.Row]:
+        """Rows of `statement` where `column` is one of `ids`, asked for in portions a database accepts."""
+        for start in range(0, len(ids), _IDS_PER_QUERY):
+            yield from connection.execute(statement.where(column.in_(ids[start : start + _IDS_PER_QUERY])))
+
+
+def to_arrow(rows: Iterable[sa.Row], schema: pa.Schema) -> pa.Table:
+    """Query rows, in the order of the schema's fields, as an Arrow table."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    return pa.table(
+        [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)],
+        schema=schema,
+    )
+
+
+def _sqlite_engine(url: sa.URL) -> Engine:
+    if url.database and url.database != ":memory:":
+        folder = Path(url.database).expanduser().parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"cannot create the database's folder {folder} ({error.strerror}); set ALERCE_HOME or "
+                "ALERCE_DATABASE_URL to a place you may write to"
+            ) from error
+    engine = sa.create_engine(url, connect_args={"timeout": 60})
+
+    # The driver's own transaction handling commits behind one's back; SQLAlchemy documents this way round it.
+    @sa.event.listens_for(engine, "connect")
+    def _configure(dbapi_connection, _record) -> None:
+        dbapi_connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536", "temp_store=MEMORY"):
+            dbapi_connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("alerce_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _on_conflict(insert, table: sa.Table, names: Sequence[str], merge: Merge):
+    """The insert with the conflict clause that `merge` asks for."""
+    keys = [column.name for column in table.primary_key]
+    changed = {name: insert.excluded[name] for name in names if name not in keys}
+    if merge.order:
+        return insert.on_conflict_do_update(
+            index_elements=keys, set_=changed, where=merge.wins(insert.excluded, table.c)
+        )
+    if merge.replace:
+        differs = sa.or_(*[insert.excluded[n].is_distinct_from(table.c[n]) for n in changed])
+        return insert.on_conflict_do_update(index_elements=keys, set_=changed, where=differs)
+    return insert
+
+
+def _rows(data: pa.Table) -> Iterator[tuple]:
+    """The rows as tuples. SQLite stores a NaN as NULL, so floats go through NumPy, which is ten times faster."""
+    columns = []
+    for column in data.columns:
+        if pa.types.is_floating(column.type) or (pa.types.is_integer(column.type) and not column.null_count):
+            columns.append(column.to_numpy().tolist())
+        else:
+            columns.append(column.to_pylist())
+    return zip(*columns, strict=True)
+
+
+def _copy(connection: Connection, table: sa.Table, data: pa.Table, merge: Merge) -> None:
+    """PostgreSQL: COPY to a temporary table, then one INSERT ... SELECT under the rule `merge`."""
+    names = data.column_names
+    incoming = sa.Table(f"incoming_{table.name}", sa.MetaData(), *[sa.Column(n, table.c[n].type) for n in names])
+    quoted = ", ".join(f'"{name}"' for name in names)
+    connection.exec_driver_sql(
+        f'CREATE TEMPORARY TABLE {incoming.name} ON COMMIT DROP AS SELECT {quoted} FROM "{table.name}" WITH NO DATA'  # noqa: S608
+    )
+    stream = io.BytesIO()
+    cleaned = pa.table(
+        [pc.if_else(pc.is_nan(c), None, c) if pa.types.is_floating(c.type) else c for c in data.columns],
+        names=names,
+    )
+    pa_csv.write_csv(cleaned, stream, pa_csv.WriteOptions(include_header=False, quoting_style="all_valid"))
+    stream.seek(0)
+    cursor = connection.connection.cursor()
+    cursor.copy_expert(f"COPY {incoming.name} ({quoted}) FROM STDIN (FORMAT csv)", stream)
+    keys = [column.name for column in table.primary_key if column.name in names]
+    chosen = sa.select(*[incoming.c[n] for n in names])
+    if merge.order or merge.replace:
+        ranking = [
+            incoming.c[n].desc().nulls_last() if direction == "desc" else incoming.c[n].asc().nulls_last()
+            for n, direction in merge.order
+        ]
+        chosen = chosen.distinct(*[incoming.c[k] for k in keys]).order_by(*[incoming.c[k] for k in keys], *ranking)
+    insert = postgresql.insert(table).from_select(names, chosen)
+    connection.execute(_on_conflict(insert, table, names, merge))
+    connection.exec_driver_sql(f"DROP TABLE {incoming.name}")
+
+
+def _explain(error: sa.exc.DatabaseError) -> str:
+    """One sentence for the faults of a database that people meet."""
+    said = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+    advice = {
+        "unable to open database file": "cannot be opened; check that its folder exists and that you may write there",
+        "readonly database": "is read-only; change its owner or mode, or set ALERCE_DATABASE_URL elsewhere",
+        "disk is full": "the disk is full; free some space and run it again, nothing was half-written",
+        "disk I/O error": "disk input/output error (a full or failing disk?); the transaction was undone",
+        "database is locked": "is locked by another process; wait for it to end, or use PostgreSQL for several writers",
+        "not a database": "is not a SQLite database; move that file away or set ALERCE_DATABASE_URL elsewhere",
+        "no such table": "has no tables yet; run: alerce-dagster db upgrade",
+        "does not exist": f"{said}; create it, or run: alerce-dagster db upgrade",
+        "no such column": "has an older schema; run: alerce-dagster db upgrade",
+        "password authentication failed": "wrong user or password; check ALERCE_DATABASE_URL",
+        "permission denied": f"{said}; grant this user the right, or use another one",
+        "Connection refused": "nothing answers there; start the server, or check host and port in ALERCE_DATABASE_URL",
+        "could not translate host name": "that host is unknown; check ALERCE_DATABASE_URL",
+    }
+    return next((text for fragment, text in advice.items() if fragment in str(error.orig)), said)

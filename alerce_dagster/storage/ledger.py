@@ -1,0 +1,146 @@
+"""The ledger: for every batch and stage what came in, what went out, what was set aside and why.
+
+It is the accounting that is published and, at the same time, the list of what is left to do: a stage's work is the
+batches without its entry. An entry is written in the same transaction as the products it speaks of.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from alerce_dagster.storage import tables
+
+STAGES = ("alerts", "stamps", "detections", "objects", "classifications")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Packets that were stored together: one packet file."""
+
+    survey: str
+    batch_id: str
+    night: date
+    file: str
+    n_packets: int
+    n_bytes: int
+
+
+@dataclass
+class Entry:
+    """One line of the ledger; `n_in == n_out + n_known + n_aside` always."""
+
+    survey: str
+    night: date
+    stage: str
+    version: str
+    run_id: str
+    batch_id: str | None = None
+    n_in: int = 0
+    n_out: int = 0
+    n_known: int = 0
+    n_aside: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    details: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def balances(self) -> bool:
+        """True when everything that came in is accounted for."""
+        return self.n_in == self.n_out + self.n_known + self.n_aside
+
+    def add(self, other: "Entry") -> None:
+        """Add another entry's counts to this one."""
+        self.n_in += other.n_in
+        self.n_out += other.n_out
+        self.n_known += other.n_known
+        self.n_aside += other.n_aside
+        self.reasons.update(other.reasons)
+        self.details.update(other.details)
+
+
+def record_batch(connection: Connection, batch: Batch, run_id: str) -> None:
+    """Write the row that makes a packet file part of the archive."""
+    row = {name: getattr(batch, name) for name in ("survey", "batch_id", "night", "file", "n_packets", "n_bytes")}
+    connection.execute(tables.batch.insert().values(**row, run_id=run_id, created_at=datetime.now(UTC)))
+
+
+def record(connection: Connection, entry: Entry) -> None:
+    """Write an entry; a second one for the same batch, stage and version replaces the first.
+
+    Raises
+    ------
+    ValueError
+        When the entry does not balance: a fault of the program, never of the data.
+    """
+    if not entry.balances:
+        raise ValueError(f"ledger entry does not balance: {entry}")
+    ledger = tables.ledger
+    row = {name: getattr(entry, name) for name in Entry.__dataclass_fields__}
+    row |= {"reasons": dict(entry.reasons), "details": dict(entry.details), "finished_at": datetime.now(UTC)}
+    if entry.batch_id is not None:
+        same = [ledger.c[name] == row[name] for name in ("survey", "stage", "version", "batch_id")]
+        connection.execute(ledger.delete().where(*same))
+    connection.execute(ledger.insert().values(**row))
+
+
+def batches(connection: Connection, survey: str, night: date) -> list[Batch]:
+    """All batches of a night, oldest first."""
+    table = tables.batch
+    columns = [table.c[name] for name in Batch.__dataclass_fields__]
+    chosen = sa.select(*columns).where(table.c.survey == survey, table.c.night == night)
+    return [Batch(*row) for row in connection.execute(chosen.order_by(table.c.created_at, table.c.batch_id))]
+
+
+def pending(connection: Connection, survey: str, night: date, stage: str, version: str) -> list[Batch]:
+    """The night's batches that have no entry of this stage and version."""
+    ledger = tables.ledger
+    done = set(
+        connection.scalars(
+            sa.select(ledger.c.batch_id).where(
+                ledger.c.survey == survey,
+                ledger.c.night == night,
+                ledger.c.stage == stage,
+                ledger.c.version == version,
+                ledger.c.batch_id.is_not(None),
+            )
+        )
+    )
+    return [batch for batch in batches(connection, survey, night) if batch.batch_id not in done]
+
+
+def totals(connection: Connection, survey: str, night: date, versions: dict[str, str]) -> dict[str, Entry]:
+    """Sums of a night's entries by stage, of the given version of each stage (all versions where none is given)."""
+    ledger = tables.ledger
+    rows = connection.execute(sa.select(ledger).where(ledger.c.survey == survey, ledger.c.night == night)).mappings()
+    sums: dict[str, Entry] = {}
+    for row in rows:
+        if row["version"] != versions.get(row["stage"], row["version"]):
+            continue
+        entry = Entry(**{name: row[name] for name in Entry.__dataclass_fields__})
+        total = sums.setdefault(row["stage"], Entry(survey, night, row["stage"], row["version"], run_id=""))
+        total.add(entry)
+    return sums
+
+
+def totals_of_runs(connection: Connection, run_ids: Sequence[str]) -> dict[str, Entry]:
+    """Sums of all entries that these runs wrote, for every stage."""
+    sums = {stage: Entry("", date.min, stage, "", run_id="") for stage in STAGES}
+    for row in connection.execute(sa.select(tables.ledger).where(tables.ledger.c.run_id.in_(run_ids))).mappings():
+        sums[row["stage"]].add(Entry(**{name: row[name] for name in Entry.__dataclass_fields__}))
+    return sums
+
+
+def finished(connection: Connection, survey: str, stage: str, batch_ids: set[str]) -> int:
+    """How many of the batches have an entry of the stage, in any version."""
+    ledger = tables.ledger
+    chosen = sa.select(ledger.c.batch_id).where(ledger.c.survey == survey, ledger.c.stage == stage)
+    return len(batch_ids & set(connection.scalars(chosen)))
+
+
+def nights(connection: Connection, survey: str) -> Sequence[date]:
+    """Nights with stored packets, oldest first."""
+    night = tables.batch.c.night
+    return list(connection.scalars(sa.select(night).where(tables.batch.c.survey == survey).distinct().order_by(night)))

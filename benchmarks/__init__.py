@@ -1,0 +1,1 @@
+"""Speed and memory, measured: `make bench`. Nothing here is a test; figures are kept as ratios and medians."""

@@ -1,0 +1,84 @@
+"""Any number of different packets out of a few: real ones where there are some, else simulated ones.
+
+A copy gets a candid and an object of its own by patching the bytes in place: both have a fixed length, so nothing else
+moves and a copy costs microseconds.
+"""
+
+import io
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import fastavro
+
+from alerce_dagster.surveys.packets import read_container
+from alerce_dagster.surveys.sources import SourcedPacket, files_in, iter_packets
+
+NIGHT = "2020-01-15"
+_DAYS = 1109  # of that night since 2017-01-01
+_EPOCH_JD = 2457754.5
+
+
+def templates(limit: int = 200) -> tuple[str, list[tuple[bytes, int, str]]]:
+    """What the packets are, and (container, candid, objectId) of each, moved to one night."""
+    folder = Path(os.environ.get("ALERCE_REAL_DATA", "../shared/data")) / "ztf_alerts" / "avro"
+    if folder.is_dir():
+        return "real ZTF packets", list(itertools.islice(_moved(folder), limit))
+    import tempfile
+    from datetime import date
+
+    from alerce_dagster.simulation.ztf import write_simulation
+
+    out = Path(tempfile.mkdtemp(prefix="alerce-bench-"))
+    write_simulation(out, n_alerts=limit, nights=1, seed=1, start=date.fromisoformat(NIGHT), archive=False)
+    return "simulated ZTF packets", list(itertools.islice(_moved(out), limit))
+
+
+def _moved(folder: Path) -> Iterator[tuple[bytes, int, str]]:
+    """Packets with three cutouts, re-written for one night so that they make one partition."""
+    for file in files_in(folder):
+        for item in iter_packets(str(file)):
+            if item.packet is None or len(item.data) < 20_000:
+                continue
+            stream = io.BytesIO(item.data)
+            reader = fastavro.reader(stream)
+            record = next(reader)
+            if len(record["objectId"]) != 12 or "cutoutScience" not in record:
+                continue
+            candidate = record["candidate"]
+            candidate["jd"] = _EPOCH_JD + _DAYS + candidate["jd"] % 1 * 0.5
+            candid = _DAYS * 10**15 + record["candid"] % 10**15
+            record["candid"] = candidate["candid"] = candid
+            out = io.BytesIO()
+            fastavro.writer(out, reader.writer_schema, [record], sync_marker=b"0123456789abcdef")
+            yield out.getvalue(), candid, record["objectId"]
+
+
+def copies(sources: list[tuple[bytes, int, str]], n: int) -> Iterator[SourcedPacket]:
+    """`n` packets with different candids and objects, made as they are asked for."""
+    for i in range(n):
+        container, candid, oid = sources[i % len(sources)]
+        new_oid = f"ZTF20{_letters(i)}"
+        data = container.replace(_zigzag(candid), _zigzag(_DAYS * 10**15 + 10**10 + i))
+        data = data.replace(oid.encode(), new_oid.encode())
+        yield SourcedPacket(f"copy {i}", read_container(data)[0], None, data)
+
+
+def _zigzag(value: int) -> bytes:
+    """Avro's encoding of a long; nine bytes for every candid of this century."""
+    value <<= 1
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _letters(n: int) -> str:
+    letters = ""
+    for _ in range(7):
+        n, rest = divmod(n, 26)
+        letters = chr(97 + rest) + letters
+    return letters

@@ -1,0 +1,73 @@
+"""Fixtures every test may use."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from alerce_dagster.storage import Stores, schema
+from alerce_dagster.storage.archive import Archive
+from alerce_dagster.storage.database import Database
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The shared folder of real packets, light curves and labels; tests that ask for it skip where it is absent."""
+    folder = Path(os.environ.get("ALERCE_REAL_DATA", "../shared/data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set ALERCE_REAL_DATA to run this test")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL server: the one ALERCE_TEST_POSTGRES names, else one started here from its own binaries."""
+    if url := os.environ.get("ALERCE_TEST_POSTGRES"):
+        yield url
+        return
+    from tests.postgres import running_server
+
+    with running_server() as url:
+        yield url
+
+
+@pytest.fixture
+def fresh_postgres(postgres_url: str) -> Iterator[str]:
+    """URL of an empty database of its own on the test server."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    engine = sa.create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield sa.make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'alerce.db'}"
+    return request.getfixturevalue("fresh_postgres")
+
+
+@pytest.fixture
+def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
+    """Empty stores with the newest schema."""
+    opened = Stores(Database(database_url), Archive(str(tmp_path / "archive")))
+    schema.upgrade(opened.database)
+    yield opened
+    opened.database.engine.dispose()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An ALERCE_HOME of its own, and nothing else from the environment."""
+    for name in ("ALERCE_DATABASE_URL", "ALERCE_ARCHIVE_URL", "ALERCE_ZTF_SOURCE", "DAGSTER_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALERCE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"

@@ -1,0 +1,77 @@
+"""A night of packets and the means to run it through all stages."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from alerce_dagster.classifiers.stamps import StampClassifier
+from alerce_dagster.stages import Night
+from alerce_dagster.stages.alerts import Ingested, ingest
+from alerce_dagster.stages.classifications import make_classifications
+from alerce_dagster.stages.detections import make_detections
+from alerce_dagster.stages.objects import make_objects
+from alerce_dagster.stages.places import read_places
+from alerce_dagster.stages.stamps import make_stamps
+from alerce_dagster.storage import Stores, tables
+from alerce_dagster.surveys import get_survey
+from tests.zpackets import NIGHT
+
+PRODUCTS = (
+    tables.alert,
+    tables.detection,
+    tables.non_detection,
+    tables.forced_photometry,
+    tables.object_,
+    tables.magstat,
+    tables.classification,
+    tables.object_class,
+)
+# What says when and by whom a row was made, not what it says.
+BOOKKEEPING = {"run_id", "batch_id", "file_row", "finished_at", "created_at"}
+
+
+@pytest.fixture(scope="session")
+def classifier() -> StampClassifier:
+    return StampClassifier.load(threads=1)
+
+
+def night_of(stores: Stores, run_id: str = "run", night: str = NIGHT) -> Night:
+    return Night(stores, get_survey("ztf"), date.fromisoformat(night), run_id)
+
+
+def run_night(night: Night, places: list[Path], classifier: StampClassifier) -> Ingested:
+    """All stages, as the assets run them."""
+    ingested = ingest(night, read_places(map(str, places)))
+    make_stamps(night)
+    make_detections(night)
+    make_objects(night)
+    make_classifications(night, classifier)
+    return ingested
+
+
+def contents(stores: Stores) -> dict[str, list[tuple]]:
+    """Every product row, by table, in key order, without the bookkeeping."""
+    with stores.database.reading() as connection:
+        return {
+            table.name: [
+                tuple(str(v) if isinstance(v, dict) else v for v in row)
+                for row in connection.execute(
+                    sa.select(*[c for c in table.columns if c.name not in BOOKKEEPING]).order_by(*table.primary_key)
+                )
+            ]
+            for table in PRODUCTS
+        }
+
+
+@pytest.fixture
+def counted(stores: Stores) -> Callable[[sa.Table], int]:
+    """Number of rows of a table."""
+
+    def count(table: sa.Table) -> int:
+        with stores.database.reading() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+
+    return count
