@@ -103,6 +103,7 @@ def run_nights(
     """Plan, run night after night, and add up."""
     import dagster as dg
 
+    from alerce_dagster.cli.instance import warm_instance
     from alerce_dagster.cli.plan import plan
     from alerce_dagster.definitions import build_defs
     from alerce_dagster.surveys import get_survey
@@ -122,7 +123,7 @@ def run_nights(
     )
     run_ids: list[str] = []
     nights: set[date] = set()
-    with _instance(settings) as instance:
+    with warm_instance(settings) as instance:
         queue = list(plans.items())
         while queue:
             night, night_plan = queue.pop(0)
@@ -209,18 +210,6 @@ def _unforeseen(result, night_plan: "NightPlan", plans: dict[date, "NightPlan"])
     return extra
 
 
-def _instance(settings: "Settings"):
-    """The Dagster instance, without the capture of standard output: it belongs to the progress bars here."""
-    import dagster as dg
-
-    # Dagster has no public way to open an instance with a setting overridden.
-    from dagster._core.instance.ref import InstanceRef
-
-    no_capture = {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
-    ref = InstanceRef.from_dir(str(settings.dagster_home), overrides={"compute_logs": no_capture})
-    return dg.DagsterInstance.from_ref(ref)
-
-
 def _summary(stores: "Stores", survey: str, nights: list[date], run_ids: list[str]) -> dict[str, Any]:
     """What the runs did, from the ledger."""
     from alerce_dagster.stages.classifications import CLASSIFIER
@@ -229,14 +218,16 @@ def _summary(stores: "Stores", survey: str, nights: list[date], run_ids: list[st
     with stores.database.reading() as connection:
         sums = ledger.totals_of_runs(connection, run_ids)
         classes = queries.class_counts(connection, survey, nights, CLASSIFIER)
-    read, objects = sums["alerts"], sums["objects"].details
+        touched = queries.objects_of_runs(connection, run_ids)
+    read, new = sums["alerts"], sums["objects"].details["objects_new"]
     return {
         "read": read.n_in,
         "stored": read.n_out,
         "known": read.n_known,
         "quarantined": read.n_aside,
-        "objects_new": objects["objects_new"],
-        "objects_updated": objects["objects_updated"],
+        "objects_new": new,
+        # An object that was new and had further alerts is new.
+        "objects_updated": touched - new,
         "classes": classes,
         "nights": [night.isoformat() for night in nights],
         "reasons": dict(read.reasons),

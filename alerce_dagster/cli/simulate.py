@@ -27,5 +27,8 @@ def simulate(
     from alerce_dagster.simulation.ztf import write_simulation
 
     with store_errors(str(out)):
-        n = write_simulation(out, n_alerts=alerts, nights=nights, seed=seed, start=start.date(), archive=archive)
-    Console(stderr=True).print(f"{n:,} packets in {out}, truth in {out / 'truth.parquet'}")
+        truth = write_simulation(out, n_alerts=alerts, nights=nights, seed=seed, start=start.date(), archive=archive)
+    Console(stderr=True, soft_wrap=True).print(
+        f"{alerts:,} packets of {truth.num_rows:,} objects in {out}, the truth about them in {out / 'truth.parquet'}",
+        highlight=False,
+    )

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerce_dagster.lightcurves.correction import correct
@@ -110,6 +110,7 @@ def test_forced_photometry_that_failed_stays_null(forced):
     assert [row[name] for name in (*FORCED_MAGNITUDES.names, *CORRECTION.names[:3])] == [None] * 6
 
 
+@settings(deadline=None)
 @given(
     flux=st.floats(0.5, 1e5),
     relative_error=st.floats(1e-3, 0.5),

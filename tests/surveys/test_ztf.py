@@ -15,7 +15,7 @@ from alerce_dagster.surveys import SURVEYS, Packet, avro_schema, get_survey, rea
 from alerce_dagster.surveys.avro_schema import compile_schema
 from alerce_dagster.surveys.packets import decode_record
 from alerce_dagster.surveys.tables import ALERTS, DETECTIONS, FORCED_PHOTOMETRY, NON_DETECTIONS
-from alerce_dagster.surveys.ztf.schema import ztf_schema
+from alerce_dagster.surveys.ztf.schema import PIXEL_SCALE, ztf_schema
 
 ZTF = get_survey("ztf")
 FIELDS = {  # written out here once more: common column -> ZTF field
@@ -54,6 +54,8 @@ def clean(value):
 def measured(row):
     out = {name: clean(row.get(field)) for name, field in FIELDS.items()}
     out["fwhm"] = row["fwhm"] if row.get("fwhm") is not None and row["fwhm"] > 0 else None
+    if out["ref_distance"] is not None:
+        out["ref_distance"] *= PIXEL_SCALE
     out["mjd"] = row["jd"] - 2400000.5
     out["band"] = {1: "g", 2: "r", 3: "i"}[row["fid"]]
     out["positive"] = row["isdiffpos"] in ("t", "1")
@@ -117,6 +119,22 @@ def assert_rows(table, rows, schema):
                 assert ours[name] == pytest.approx(value, rel=1e-12)
             else:
                 assert ours[name] == value, (theirs["oid"], name)
+
+
+@pytest.mark.realdata
+def test_reference_distance_is_in_arcsec(real_data):
+    """ZTF gives distnr in pixels: the separation of the positions in the packet is the judge."""
+    ratios = []
+    for file in sorted((real_data / "ztf_alerts" / "avro").glob("*.avro"))[:200]:
+        packet = read_container(file.read_bytes())[0]
+        candidate = decode_record(packet)["candidate"]
+        [distance] = ZTF.alerts([packet])[0]["ref_distance"].to_pylist()
+        if not distance or distance < 1 or "ranr" not in candidate:
+            continue
+        dra = (candidate["ra"] - candidate["ranr"]) * math.cos(math.radians(candidate["dec"]))
+        ratios.append(math.hypot(dra, candidate["dec"] - candidate["decnr"]) * 3600 / distance)
+    assert len(ratios) > 30
+    assert sorted(ratios)[len(ratios) // 2] == pytest.approx(1, abs=2e-3)
 
 
 @pytest.mark.realdata

@@ -23,6 +23,7 @@ from alerce_dagster.surveys.ztf.values import (
     measured,
     nullable,
     number,
+    pixels,
     sign,
     text,
 )
@@ -51,7 +52,7 @@ MEASUREMENT: dict[str, Reading] = {
     "mag_ap_big": ("magapbig", number),
     "mag_ap_big_err": ("sigmagapbig", number),
     "real_bogus": ("rb", number),
-    "ref_distance": ("distnr", number),
+    "ref_distance": ("distnr", pixels),
     "ref_mag": ("magnr", number),
     "ref_mag_err": ("sigmagnr", number),
     "ref_chi": ("chinr", number),

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from alerce_dagster.surveys.avro import Column, Decoded, decode
 from alerce_dagster.surveys.avro_schema import MAX_DATUM_BYTES, AvroSchema, SchemaError
 from alerce_dagster.surveys.packets import Packet
+from alerce_dagster.surveys.ztf.schema import PIXEL_SCALE
 
 SENTINELS = (
     -999.0,
@@ -101,6 +102,11 @@ def measured(values: npt.NDArray[np.float64], sentinels: Sequence[float] = SENTI
 def number(column: Column) -> pa.Array:
     """float64, null for NaN, infinities and sentinels."""
     return nullable(measured(column.floats()))
+
+
+def pixels(column: Column) -> pa.Array:
+    """float64 arcsec of a distance that candidates give in pixels."""
+    return nullable(measured(column.floats()) * PIXEL_SCALE)
 
 
 def nullable(values: npt.NDArray[np.float64]) -> pa.Array:
