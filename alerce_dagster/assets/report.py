@@ -96,7 +96,7 @@ def detections(night: Night, entry: Entry) -> dg.MaterializeResult:
     total = _total(night, "detections")
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": total.details["detections"],
+            "dagster/row_count": total.details["detection rows"],
             "said": _said(entry),
             **_counts(total),
         },

@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import sys
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Annotated
 
@@ -124,8 +124,8 @@ def ui(
     prepare_dagster_home(settings)
     port = _free_port(host, port)
     Console().print(f"Dagster UI: [bold]http://{host}:{port}[/]   (Ctrl-C ends it)", highlight=False)
-    workspace = ["-m", "alerce_dagster.definitions", "-m", "alerce_dagster.training_definitions"]
-    command = [sys.executable, "-m", "dagster", "dev", "-h", host, "-p", str(port), *workspace]
+    workspace = str(resources.files("alerce_dagster") / "workspace.yaml")
+    command = [sys.executable, "-m", "dagster", "dev", "-h", host, "-p", str(port), "-w", workspace]
     os.execve(sys.executable, command, os.environ | {"PYTHONWARNINGS": "ignore"})  # noqa: S606
 
 

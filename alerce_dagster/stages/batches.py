@@ -19,17 +19,17 @@ def pending(night: Night, stage: str, version: str) -> list[Batch]:
         return ledger.pending(connection, night.survey.name, night.night, stage, version)
 
 
-def packets(night: Night, batch: Batch) -> list[Packet]:
-    """A batch's packets, in the order of the packet file.
+def packets(night: Night, batch: Batch) -> Iterator[list[Packet]]:
+    """A batch's packets in the order of the packet file, some hundred at a time.
 
     Raises
     ------
     StoreError
         When the archive no longer gives back what was stored.
     """
-    containers = night.stores.archive.read(batch.file, ["packet"])["packet"].to_pylist()
     try:
-        return [packet for container in containers for packet in read_container(container)]
+        for containers in night.stores.archive.iter_packets(batch.file):
+            yield [packet for container in containers for packet in read_container(container)]
     except PacketError as error:
         raise StoreError(
             f"{batch.file} in the archive no longer holds readable packets ({error}); restore it"

@@ -6,19 +6,25 @@ each alert's position, so there the latest alert's word stands. Either way the o
 """
 
 import pyarrow as pa
+import sqlalchemy as sa
 
 from alerce_dagster.lightcurves.correction import correct
 from alerce_dagster.stages import VERSIONS, Night, batches
+from alerce_dagster.stages.alerts import short_reason
 from alerce_dagster.storage import ledger, tables
 from alerce_dagster.storage.database import Merge
-from alerce_dagster.storage.ledger import Entry
-from alerce_dagster.surveys import LightCurves
+from alerce_dagster.storage.ledger import Batch, Entry
 
 STAGE = "detections"
 
 OWN_THEN_EARLIEST = Merge(order=(("has_stamp", "desc"), ("parent_candid", "asc")))
 EARLIEST = Merge(order=(("parent_candid", "asc"),))
 LATEST = Merge(order=(("parent_candid", "desc"),))
+MERGES = {
+    tables.detection: OWN_THEN_EARLIEST,
+    tables.non_detection: EARLIEST,
+    tables.forced_photometry: LATEST,
+}
 
 
 def make_detections(night: Night) -> Entry:
@@ -28,36 +34,28 @@ def make_detections(night: Night) -> Entry:
     n_alerts = sum(batch.n_packets for batch in todo)
     database = night.stores.database
 
-    def load(batch):
-        curves = night.survey.light_curves(batches.packets(night, batch))
-        return curves, correct(curves.detections), correct(curves.forced)
-
-    for batch, (curves, detections, forced) in batches.ahead(load, todo):
+    def load(batch: Batch) -> tuple[dict[sa.Table, pa.Table], Entry]:
+        parts = [night.survey.light_curves(packets) for packets in batches.packets(night, batch)]
+        rows = {
+            tables.detection: correct(pa.concat_tables(part.detections for part in parts)),
+            tables.non_detection: pa.concat_tables(part.non_detections for part in parts),
+            tables.forced_photometry: correct(pa.concat_tables(part.forced for part in parts)),
+        }
+        set_aside = [short_reason(reason) for part in parts for _, reason in part.set_aside]
         entry = night.entry(STAGE, batch_id=batch.batch_id)
         entry.n_in = batch.n_packets
-        entry.n_out = _own_detections(curves)
+        entry.n_out = int(rows[tables.detection]["has_stamp"].to_numpy().sum())
         entry.n_aside = entry.n_in - entry.n_out
-        entry.details.update(
-            detections=detections.num_rows,
-            non_detections=curves.non_detections.num_rows,
-            forced_photometry=forced.num_rows,
-            history_rows_set_aside=len(curves.set_aside),
-        )
-        entry.details.update(f"set aside: {reason}" for _, reason in curves.set_aside)
+        entry.details.update({f"{table.name} rows": data.num_rows for table, data in rows.items()})
+        entry.details.update(f"history set aside: {reason}" for reason in set_aside)
+        return rows, entry
+
+    for _, (rows, entry) in batches.ahead(load, todo):
         with database.writing() as connection:
-            for table, rows, merge in (
-                (tables.detection, detections, OWN_THEN_EARLIEST),
-                (tables.non_detection, curves.non_detections, EARLIEST),
-                (tables.forced_photometry, forced, LATEST),
-            ):
-                survey = pa.repeat(pa.scalar(night.survey.name), rows.num_rows)
-                database.write(connection, table, rows.append_column("survey", survey), merge)
+            for table, data in rows.items():
+                survey = pa.repeat(pa.scalar(night.survey.name), data.num_rows)
+                database.write(connection, table, data.append_column("survey", survey), MERGES[table])
             ledger.record(connection, entry)
         total.add(entry)
         night.progress(STAGE, total.n_in, n_alerts)
     return total
-
-
-def _own_detections(curves: LightCurves) -> int:
-    """Alerts whose own detection is there."""
-    return int(curves.detections["has_stamp"].to_numpy(zero_copy_only=False).sum())

@@ -3,8 +3,6 @@
 A stamp row holds the centre of the science, template and difference image; what a cutout lacked is said, not hidden.
 """
 
-from collections import Counter
-
 import numpy as np
 import pyarrow as pa
 
@@ -34,10 +32,18 @@ def make_stamps(night: Night) -> Entry:
     total = night.entry(STAGE)
     todo = batches.pending(night, STAGE, VERSIONS[STAGE])
     n_alerts = sum(batch.n_packets for batch in todo)
-    for batch, cutouts in batches.ahead(lambda b: night.survey.cutouts(batches.packets(night, b)), todo):
-        table = stamp_table(cutouts)
+
+    def load(batch: Batch) -> tuple[pa.Table, Entry]:
+        entry = night.entry(STAGE, batch_id=batch.batch_id)
+        tables = []
+        for packets in batches.packets(night, batch):
+            cutouts = night.survey.cutouts(packets)
+            tables.append(stamp_table(cutouts))
+            _account(entry, cutouts)
+        return pa.concat_tables(tables), entry
+
+    for batch, (table, entry) in batches.ahead(load, todo):
         night.stores.archive.write(stamp_file(batch.survey, batch.night, batch.batch_id), table, compression="none")
-        entry = _account(night, batch, cutouts)
         with night.stores.database.writing() as connection:
             ledger.record(connection, entry)
         total.add(entry)
@@ -63,17 +69,15 @@ def read_stamps(night: Night, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
     return images.reshape(-1, len(KINDS), SIDE, SIDE), present
 
 
-def _account(night: Night, batch: Batch, cutouts: Cutouts) -> Entry:
+def _account(entry: Entry, cutouts: Cutouts) -> None:
     """Alerts with all three cutouts are out; with one missing they are aside, with the reason."""
-    entry = night.entry(STAGE, batch_id=batch.batch_id)
     complete = cutouts.present.all(axis=1)
-    entry.n_in = batch.n_packets
-    entry.n_out = int(complete.sum())
+    entry.n_in += len(cutouts.present)
+    entry.n_out += int(complete.sum())
     entry.n_aside = entry.n_in - entry.n_out
     for row in np.flatnonzero(~complete):
         missing = [kind for kind, there in zip(KINDS, cutouts.present[row], strict=True) if not there]
         entry.reasons["no " + ", ".join(missing)] += 1
     full = (cutouts.height == cutouts.images.shape[2]) & (cutouts.width == cutouts.images.shape[3])
-    entry.details = Counter(clipped_at_the_edge=int((cutouts.present & ~full).any(axis=1).sum()))
+    entry.details.update(clipped_at_the_edge=int((cutouts.present & ~full).any(axis=1).sum()))
     entry.details.update(f"unreadable: {reason}" for _, reason in cutouts.reasons)
-    return entry

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from alerce_dagster.errors import StoreError, store_errors
 
 _PACKETS_PER_GROUP = 32
+_GROUPS_PER_READ = 4
 PACKET_FILE = pa.schema([("id", pa.string()), ("source", pa.string()), ("packet", pa.large_binary())])
 
 
@@ -98,6 +99,14 @@ class Archive:
                     return parquet.read_row_group(group).slice(row, 1).to_pylist()[0]
                 row -= n_rows
         raise StoreError(f"{self.url}/{file} has fewer rows than the database says; was it replaced?")
+
+    def iter_packets(self, file: str) -> Iterator[list[bytes]]:
+        """A packet file's packets in order, some hundred at a time: memory that is used again costs no page faults."""
+        with self._open(file) as parquet:
+            groups = range(parquet.num_row_groups)
+            for start in range(0, len(groups), _GROUPS_PER_READ):
+                part = list(groups[start : start + _GROUPS_PER_READ])
+                yield parquet.read_row_groups(part, columns=["packet"], use_threads=False)["packet"].to_pylist()
 
     def n_rows(self, file: str) -> int:
         """Number of rows of a file, from its footer."""

@@ -129,6 +129,6 @@ def objects_of_runs(connection: Connection, run_ids: Sequence[str]) -> int:
     """How many different objects the runs computed."""
     alert, ledger = tables.alert, tables.ledger
     joined = alert.join(ledger, (ledger.c.survey == alert.c.survey) & (ledger.c.batch_id == alert.c.batch_id))
-    chosen = sa.select(alert.c.survey, alert.c.oid).select_from(joined)
-    chosen = chosen.where(ledger.c.stage == "objects", ledger.c.run_id.in_(run_ids)).distinct().subquery()
-    return connection.scalar(sa.select(sa.func.count()).select_from(chosen)) or 0
+    objects = sa.select(alert.c.survey, alert.c.oid).select_from(joined)
+    objects = objects.where(ledger.c.stage == "objects", ledger.c.run_id.in_(run_ids)).distinct()
+    return connection.scalar(sa.select(sa.func.count()).select_from(objects.subquery())) or 0

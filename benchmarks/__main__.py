@@ -1,0 +1,52 @@
+"""`make bench`: each case in a process of its own, so that peak memory is the case's; a table and bench.json at the end."""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+def measure(module: str, *arguments: str) -> dict:
+    """Run a case in its own process and return what it printed."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{result.stderr}")
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Measure and show."""
+    parser = argparse.ArgumentParser(prog="make bench")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000], help="alerts of the nights")
+    parser.add_argument("--out", type=Path, default=Path("bench.json"))
+    options = parser.parse_args()
+    found: dict = {"machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"}
+    found["reference"] = measure("reference", "500")
+    found["nights"] = [measure("night", str(n)) for n in options.sizes]
+    options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+    console = Console()
+    console.print(f"[bold]{found['machine']}[/]")
+    for name, value in found["reference"].items():
+        console.print(f"{name:<36} {value:>10,}", highlight=False)
+    for night in found["nights"]:
+        table = Table(title=f"{night['n']:,} {night['packets']}", title_justify="left")
+        for column in ("stage", "seconds", "alerts/s", "CPU ms/alert", "peak MB"):
+            table.add_column(column, justify="left" if column == "stage" else "right")
+        for name, stage in night["stages"].items():
+            figures = [f"{stage['seconds']:,.1f}", f"{stage['alerts_per_s']:,.0f}"]
+            table.add_row(name, *figures, f"{stage['cpu_ms_per_alert']:.2f}", f"{stage['peak_mb']:,.0f}")
+        console.print(table)
+        console.print(f"alerts + stamps + detections: {night['decode_cutouts_archive_database_per_s']:,.0f} alerts/s")
+        console.print(f"all stages: {night['all_stages_per_s']:,.0f} alerts/s\n")
+
+
+if __name__ == "__main__":
+    main()
