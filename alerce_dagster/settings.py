@@ -69,7 +69,9 @@ def prepare_dagster_home(settings: Settings) -> None:
         settings.dagster_home.mkdir(parents=True, exist_ok=True)
         target = settings.dagster_home / "dagster.yaml"
         if not target.exists():
+            new = target.with_name(f"{target.name}.{os.getpid()}.part")
             with resources.as_file(resources.files("alerce_dagster") / "dagster.yaml") as shipped:
-                shutil.copyfile(shipped, target)
+                shutil.copyfile(shipped, new)
+            new.replace(target)
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     os.environ["ALERCE_HOME"] = str(settings.home)

@@ -1,4 +1,4 @@
-"""`make bench`: each case in a process of its own, so that peak memory is the case's; a table and bench.json at the end."""
+"""`make bench`: each case in a process of its own, so that peak memory is its own; a table, and bench.json."""
 
 import argparse
 import json

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from alerce_dagster.storage import Stores, schema
 from alerce_dagster.storage.archive import Archive
 from alerce_dagster.storage.database import Database
+from tests.served import Served, serving
 
 
 @pytest.fixture(scope="session")
@@ -71,3 +72,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ALERCE_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """A web server on this machine, and the folder it serves."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with serving(folder) as running:
+        yield running

@@ -17,13 +17,6 @@ NAME = "stamp_classifier"
 LABELLED_STAMPS = "ALERCE_LABELLED_STAMPS"
 
 
-class TrainingConfig(dg.Config):
-    """How thoroughly to judge a model; training itself is fixed by its recipe."""
-
-    repeats: int = 3
-    """Times the whole cross-validation is repeated with other folds."""
-
-
 @dg.asset(
     name=NAME,
     key_prefix="models",
@@ -36,15 +29,15 @@ class TrainingConfig(dg.Config):
         dg.AssetCheckSpec(
             "beats_champion",
             asset=dg.AssetKey(["models", NAME]),
-            description="Macro-F1 on held-out objects is above that of the model in use. Needed for promotion.",
+            description="Its probabilities of unseen objects are better than those of the model in use, and honest.",
         )
     ],
 )
-def stamp_classifier(context: dg.AssetExecutionContext, config: TrainingConfig) -> dg.MaterializeResult:
-    """Train, judge and keep a challenger under ALERCE_HOME/models."""
+def stamp_classifier(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """Train, judge (a quarter of an hour) and keep a challenger under ALERCE_HOME/models."""
     from alerce_dagster.classifiers.labelled_stamps import load_labelled
-    from alerce_dagster.classifiers.stamp_evaluation import evaluate
-    from alerce_dagster.classifiers.stamp_training import Recipe, train
+    from alerce_dagster.classifiers.promotion import better
+    from alerce_dagster.classifiers.stamp_training import train
 
     folder = os.environ.get(LABELLED_STAMPS)
     if not folder or not Path(folder).is_dir():
@@ -53,26 +46,23 @@ def stamp_classifier(context: dg.AssetExecutionContext, config: TrainingConfig) 
             "form)",
             allow_retries=False,
         )
-    labelled = load_labelled(Path(folder))
-    recipe = Recipe()
-    figures = evaluate(labelled, recipe, repeats=config.repeats)
     out = _challenger()
     shutil.rmtree(out, ignore_errors=True)
-    description = train(labelled, out, recipe, figures)
-    ours, theirs = _macro_f1(description), _macro_f1(_description_in_use())
+    description = train(load_labelled(Path(folder)), out)
+    passed, why = better(description, _in_use())
     return dg.MaterializeResult(
         metadata={
             "model": description["model_hash"],
-            "macro_f1": ours,
-            "macro_f1_in_use": theirs,
+            "comparison": why,
+            **_figures(description),
             "card": dg.MetadataValue.md((out / "CARD.md").read_text(encoding="utf-8")),
         },
         check_results=[
             dg.AssetCheckResult(
                 check_name="beats_champion",
-                passed=ours > theirs,
+                passed=passed,
                 severity=dg.AssetCheckSeverity.WARN,
-                metadata={"macro_f1": ours, "macro_f1_in_use": theirs},
+                metadata={"comparison": why},
             )
         ],
     )
@@ -96,10 +86,12 @@ class PromotionConfig(dg.Config):
 )
 def stamp_classifier_champion(context: dg.AssetExecutionContext, config: PromotionConfig) -> dg.MaterializeResult:
     """Put the challenger where the nightly runs look for the model, in one rename."""
+    from alerce_dagster.classifiers.promotion import better
+
     challenger = _challenger()
     description = json.loads((challenger / "model.json").read_text(encoding="utf-8"))
-    ours, theirs = _macro_f1(description), _macro_f1(_description_in_use())
-    if promoted := config.override or ours > theirs:
+    is_better, why = better(description, _in_use())
+    if promoted := config.override or is_better:
         settings = Settings.from_environment()
         versions = settings.models / NAME / "versions"
         version = versions / description["model_hash"][:16]
@@ -110,7 +102,7 @@ def stamp_classifier_champion(context: dg.AssetExecutionContext, config: Promoti
         link.symlink_to(version)
         link.replace(settings.models / NAME / "champion")
     return dg.MaterializeResult(
-        metadata={"promoted": promoted, "overruled": config.override, "macro_f1": ours, "macro_f1_in_use": theirs}
+        metadata={"promoted": promoted, "overruled": config.override, "comparison": why, **_figures(description)}
     )
 
 
@@ -123,7 +115,7 @@ def _challenger() -> Path:
     return Settings.from_environment().models / NAME / "challenger"
 
 
-def _description_in_use() -> dict:
+def _in_use() -> dict:
     from alerce_dagster.classifiers.stamps import DEFAULT_MODEL
     from alerce_dagster.resources import champion_folder
 
@@ -131,6 +123,7 @@ def _description_in_use() -> dict:
     return json.loads((folder / "model.json").read_text(encoding="utf-8"))
 
 
-def _macro_f1(description: dict) -> float:
-    """Macro-F1 over held-out objects, every object counted once."""
-    return float(description["metrics"]["model"]["objects"]["macro_f1"]["mean"])
+def _figures(description: dict) -> dict[str, float]:
+    """Key figures on unseen objects, every class weighing the same."""
+    balanced = description["metrics"]["model"]["balanced"]
+    return {name: float(balanced[name]["mean"]) for name in ("accuracy", "macro_f1", "ece", "log_loss")}

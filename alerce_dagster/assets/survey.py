@@ -162,7 +162,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
 def _night(context: dg.AssetExecutionContext, survey: str, stores: StoresResource, progress: Progress) -> Night:
     with _explained():
-        opened = stores.open()
+        opened = stores.open(f"{survey} {context.partition_key}")
     return Night(opened, get_survey(survey), date.fromisoformat(context.partition_key), context.run.run_id, progress)
 
 

@@ -90,10 +90,12 @@ def _figures(d: dict[str, Any]) -> str:
 def _limits() -> str:
     return """## Limits
 
+* The recipe (inputs, size of the network, number of epochs) was chosen by cross-validation on the same objects;
+  fitting and calibrating never saw the kept objects, but that choice did, so the figures are a little kind.
 * *Bogus* labels come from low real-bogus scores, not from eyes: the model learns what those scores dislike.
-* Labelled asteroids come from a few nights, AGN are few and mostly blazars: see the figure for whole nights
-kept aside.
-* Real-bogus scores, positions, dates, seeing and the distance to known Solar System objects are not inputs.
-* The true mix of classes in a night is not the mix of the training set; probabilities assume equally
-frequent classes.
+* Labelled asteroids come from a few nights, AGN are few and mostly blazars: see the figure for whole nights.
+* Probabilities are less well calibrated for first alerts than for later ones.
+* Real-bogus scores, dates, seeing and the distance to known Solar System objects are not inputs; of the position
+  only the distance to the galactic plane is, as far as 20 degrees.
+* The mix of classes in a night is not the mix of the training set; probabilities assume equally frequent classes.
 * Satellites, tidal disruption events and lensed images have no class of their own."""

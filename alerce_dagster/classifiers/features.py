@@ -12,7 +12,7 @@ these inputs do not help on unseen nights, some harm). The distance to the galac
 as 20 degrees: it helps on unseen objects and on unseen nights alike.
 
 The number of detections needs care. Labelled asteroids have one and labelled supernovae dozens, but only
-because nobody labels a supernova on its first night. Training therefore also shows every object as it was
+because hardly anybody labels a supernova on its first night. Training therefore also shows every object as it was
 earlier in its history (`earlier_in_history`), or a network would call every young supernova an asteroid.
 """
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from alerce_dagster.classifiers.taxonomy import STAMP_CLASSES
 from alerce_dagster.surveys.tables import ALERTS
+from alerce_dagster.surveys.ztf.schema import PIXEL_SCALE
 
 # ZTF's field -> column of the ALERTS schema. Fields that are not here are never read.
 COLUMNS = {
@@ -114,6 +115,7 @@ def _alerts(frame: pd.DataFrame) -> pa.Table:
     table["positive"] = table["positive"].isin(["t", "1"])
     numbers = table.select_dtypes("float").columns
     table[numbers] = table[numbers].where(table[numbers] > -900)
+    table["ref_distance"] *= PIXEL_SCALE  # the survey gives it in pixels
     return pa.Table.from_pandas(
         table, schema=pa.schema([ALERTS.field(name) for name in table.columns]), preserve_index=False
     )

@@ -161,24 +161,34 @@ def nights(labelled: LabelledStamps) -> np.ndarray:
     return connected_components(graph, directed=False)[1][a]
 
 
-def evaluate(labelled: LabelledStamps, recipe: Recipe, repeats: int = 3, extras: bool = True) -> dict[str, Any]:
-    """Everything the model card says of accuracy and calibration: see `figures` for the shape.
+def predict_all(labelled: LabelledStamps, recipe: Recipe, repeats: int = 2) -> dict[str, list[np.ndarray]]:
+    """Probabilities of every alert by models that have not seen its object, several ways, each a list of (n, k).
 
-    `model`: the recipe on unseen objects; `first_alert`: the same networks, every alert shown as its
-    object's first. With `extras` also, one repeat each: `without_metadata`, `metadata_only`
-    (gradient-boosted trees), and `unseen_nights` (whole nights kept aside, not only objects).
+    `model`: the recipe, `repeats` times; `first_alert`: the same networks, every alert shown as its object's first;
+    `metadata_only`: gradient-boosted trees on the metadata, `repeats` times; once each `without_metadata`: the recipe
+    without metadata, and `unseen_nights`: the recipe with whole nights kept aside, not only objects.
     """
-    data = prepare_labelled(labelled, recipe)
-    runs = [unseen_predictions(data, recipe, recipe.seed % 10_000 + 100 * r) for r in range(repeats)]
-    out = {
-        "protocol": f"{repeats} x {OUTER_FOLDS}-fold cross-validation grouped by object, nested calibration",
-        "model": figures([run["as_is"] for run in runs], data),
-        "first_alert": figures([run["first_alert"] for run in runs], data),
+    data, seed = prepare_labelled(labelled, recipe), recipe.seed % 10_000
+    runs = [unseen_predictions(data, recipe, seed + 100 * r) for r in range(repeats)]
+    blind = replace(recipe, use_metadata=False)
+    return {
+        "model": [run["as_is"] for run in runs],
+        "first_alert": [run["first_alert"] for run in runs],
+        "metadata_only": [metadata_baseline(data, seed + 100 * r) for r in range(repeats)],
+        "without_metadata": [unseen_predictions(data, blind, seed)["as_is"]],
+        "unseen_nights": [unseen_predictions(data, recipe, seed, nights(labelled))["as_is"]],
     }
-    if extras:
-        seed = recipe.seed % 10_000
-        blind = replace(recipe, use_metadata=False)
-        out["without_metadata"] = figures([unseen_predictions(data, blind, seed)["as_is"]], data)
-        out["metadata_only"] = figures([metadata_baseline(data, seed + i) for i in range(repeats)], data)
-        out["unseen_nights"] = figures([unseen_predictions(data, recipe, seed, nights(labelled))["as_is"]], data)
-    return out
+
+
+def judge(predictions: dict[str, list[np.ndarray]], data: Prepared) -> dict[str, Any]:
+    """The figures of `predict_all`'s answer: what model.json keeps as `metrics`."""
+    repeats = len(predictions["model"])
+    return {
+        "protocol": f"{repeats} x {OUTER_FOLDS}-fold cross-validation grouped by object, nested calibration",
+        **{name: figures(runs, data) for name, runs in predictions.items()},
+    }
+
+
+def evaluate(labelled: LabelledStamps, recipe: Recipe, repeats: int = 2) -> dict[str, Any]:
+    """Fit and judge: everything the model card says of accuracy and calibration."""
+    return judge(predict_all(labelled, recipe, repeats), prepare_labelled(labelled, recipe))

@@ -272,9 +272,10 @@ def canonical_graph(model: Any) -> Any:
     initializers = [
         numpy_helper.from_array(weights[c], name_of[c]) for c in sorted(used & weights.keys())
     ]  # fmt: skip
-    # The exporter counts the unknown batch size too; here it is "n".
-    inputs, results = (
-        [
+
+    def described(tensors: Any) -> list[Any]:
+        # The exporter counts the unknown batch size too; here it is "n".
+        return [
             helper.make_tensor_value_info(
                 name_of[digest[t.name]],
                 t.type.tensor_type.elem_type,
@@ -282,8 +283,9 @@ def canonical_graph(model: Any) -> Any:
             )
             for t in sorted(tensors, key=lambda t: t.name)
         ]
-        for tensors in (graph.input, graph.output)
+
+    written = helper.make_graph(
+        rewritten, "stamp_classifier", described(graph.input), described(graph.output), initializers
     )
-    written = helper.make_graph(rewritten, "stamp_classifier", inputs, results, initializers)
     opsets = sorted((o for o in model.opset_import if not o.domain), key=lambda o: o.domain)
     return helper.make_model(written, opset_imports=opsets, ir_version=model.ir_version, producer_name="alerce_dagster")

@@ -235,8 +235,6 @@ def train(
     `evaluation` is what `evaluate` said of this recipe on these data; without it, it is made (and takes
     most of the time). Calibration is inside the graph: what the file says are the probabilities.
     """
-    from alerce_dagster.classifiers.cards import model_card
-
     recipe = recipe or Recipe()
     _quiet()
     if evaluation is None:
@@ -244,7 +242,7 @@ def train(
 
         evaluation = evaluate(labelled, recipe)
     data = prepare_labelled(labelled, recipe)
-    members, temperature = fit_ensemble(data, np.arange(len(data.labels)), recipe, recipe.seed)
+    members, temperature = fit_ensemble(data, np.arange(len(data.labels)), recipe, recipe.seed % 10_000)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     stamp_network.export(stamp_network.ensemble(members, temperature), out / "model.onnx")
@@ -268,9 +266,17 @@ def train(
         },
         "metrics": evaluation,
     }
-    (out / "model.json").write_text(json.dumps(description, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    (out / "CARD.md").write_text(model_card(description), encoding="utf-8")
+    write_description(description, out)
     return description
+
+
+def write_description(description: dict[str, Any], folder: Path) -> None:
+    """Write model.json and, made of it alone, CARD.md into the model's folder."""
+    from alerce_dagster.classifiers.cards import model_card
+
+    text = json.dumps(description, indent=1, sort_keys=True) + "\n"
+    (folder / "model.json").write_text(text, encoding="utf-8")
+    (folder / "CARD.md").write_text(model_card(description), encoding="utf-8")
 
 
 def _quiet() -> None:
@@ -290,7 +296,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of the labelled set")
     parser.add_argument("--out", type=Path, required=True, help="folder of the model")
-    parser.add_argument("--repeats", type=int, default=3, help="repeats of the 5-fold evaluation")
+    parser.add_argument("--repeats", type=int, default=2, help="repeats of the 5-fold evaluation")
     arguments = parser.parse_args()
     from alerce_dagster.classifiers.stamp_evaluation import evaluate
 

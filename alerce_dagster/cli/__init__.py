@@ -30,7 +30,7 @@ app.command("ui")(admin.ui)
 app.add_typer(admin.database, name="db")
 app.add_typer(quarantine.app, name="quarantine")
 
-NOTHING_READ, STORE_UNUSABLE, INTERRUPTED = 3, 4, 130
+RUN_FAILED, NOTHING_READ, STORE_UNUSABLE, INTERRUPTED = 1, 3, 4, 130
 
 
 def main() -> None:
@@ -40,6 +40,8 @@ def main() -> None:
         app()
     except InputError as error:
         _complain(error, 2)
+    except run.RunFailed as error:
+        _complain(error, RUN_FAILED)
     except AlerceError as error:
         _complain(error, STORE_UNUSABLE)
     except KeyboardInterrupt:

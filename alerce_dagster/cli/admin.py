@@ -118,10 +118,13 @@ def ui(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the Dagster UI (web server, daemon and code locations) until interrupted."""
+    from alerce_dagster.cli.instance import warm_instance
     from alerce_dagster.settings import Settings, prepare_dagster_home
 
     settings = Settings.from_environment()
     prepare_dagster_home(settings)
+    with warm_instance(settings):
+        pass  # runs of killed processes are ended: they would keep the daemon waiting
     port = _free_port(host, port)
     Console().print(f"Dagster UI: [bold]http://{host}:{port}[/]   (Ctrl-C ends it)", highlight=False)
     workspace = str(resources.files("alerce_dagster") / "workspace.yaml")

@@ -1,11 +1,17 @@
 """The Dagster instance as the command line opens it: warm, for hundreds of short runs in one process."""
 
+import os
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+
+from alerce_dagster.errors import AlerceError, StoreError
+from alerce_dagster.storage.database import explain
+from alerce_dagster.storage.locks import file_lock
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -21,6 +27,11 @@ def warm_instance(settings: "Settings") -> Iterator["dg.DagsterInstance"]:
     commit waits for the disk: together four fifths of a small night. While this is open, one idle connection to each
     file keeps the log, and commits do not wait. A power cut may cost the last lines of Dagster's history; the
     products have a database of their own.
+
+    Raises
+    ------
+    StoreError
+        When Dagster's state cannot be used, here or in the block.
     """
     import dagster as dg
 
@@ -31,12 +42,67 @@ def warm_instance(settings: "Settings") -> Iterator["dg.DagsterInstance"]:
     no_capture = {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
     ref = InstanceRef.from_dir(str(settings.dagster_home), overrides={"compute_logs": no_capture})
     with ExitStack() as stack:
+        stack.enter_context(_explained(settings))
         stack.enter_context(_commits_do_not_wait())
-        instance = stack.enter_context(dg.DagsterInstance.from_ref(ref))
+        # Dagster makes its tables on the first opening, and does not expect company there.
+        with file_lock(settings.dagster_home / "opening.lock"):
+            instance = stack.enter_context(dg.DagsterInstance.from_ref(ref))
+        end_dead_runs(instance)
         for file in settings.dagster_home.rglob("*.db"):
             idle = stack.enter_context(closing(sqlite3.connect(file, timeout=30)))
             idle.execute("SELECT count(*) FROM sqlite_master").fetchone()
         yield instance
+
+
+def process_tags() -> dict[str, str]:
+    """Tags of a run that this process executes."""
+    return {
+        "alerce/started_by": "alerce-dagster run",
+        "alerce/host": socket.gethostname(),
+        "alerce/process": str(os.getpid()),
+    }
+
+
+def end_dead_runs(instance: "dg.DagsterInstance") -> None:
+    """Mark the runs of killed processes as failed.
+
+    Dagster believes them alive for ever, and lets no other run into their pool.
+    """
+    import dagster as dg
+
+    mine = {name: process_tags()[name] for name in ("alerce/started_by", "alerce/host")}
+    unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    for run in instance.get_runs(dg.RunsFilter(statuses=unfinished, tags=mine)):
+        if not _lives(int(run.tags["alerce/process"])):
+            instance.report_run_failed(run, "The process that executed this run has died.")
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
+
+
+@contextmanager
+def _explained(settings: "Settings") -> Iterator[None]:
+    """Faults of Dagster's own storage, however deep Dagster has wrapped them, in one sentence."""
+    try:
+        yield
+    except AlerceError:
+        raise
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, sa.exc.DBAPIError | sqlite3.Error | OSError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        setting = "DAGSTER_DATABASE_URL" if os.environ.get("DAGSTER_DATABASE_URL") else "DAGSTER_HOME"
+        said = (cause.strerror if isinstance(cause, OSError) else None) or explain(cause, setting)
+        raise StoreError(f"Dagster's own state ({settings.dagster_home}): {said}") from error
 
 
 @contextmanager

@@ -3,8 +3,6 @@
 import tempfile
 from pathlib import Path
 
-from rich.progress import Progress
-
 from alerce_dagster.errors import InputError
 from alerce_dagster.settings import Settings, prepare_dagster_home
 from alerce_dagster.storage import Stores, quarantine
@@ -18,6 +16,7 @@ def replay_packets(stores: Stores, survey: str, ids: list[str], mended: Path | N
     InputError
         When an id is not in the quarantine or the mended file cannot be opened.
     """
+    from alerce_dagster.cli.bars import progress_bars
     from alerce_dagster.cli.run import run_nights
     from alerce_dagster.surveys import PacketError, read_container
 
@@ -36,7 +35,7 @@ def replay_packets(stores: Stores, survey: str, ids: list[str], mended: Path | N
             # A folder of its own for each: the run's summary tells whether this one was stored.
             file = Path(folder) / f"{row['quarantine_id']}.avro"
             file.write_bytes(data)
-            summary = run_nights(settings, stores, survey, [str(file)], None, Progress(disable=True))
+            summary = run_nights(settings, stores, survey, [str(file)], None, progress_bars(shown=False))
             if summary["stored"] + summary["known"] and not summary["quarantined"]:
                 stored += 1
                 with stores.database.writing() as connection:

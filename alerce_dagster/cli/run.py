@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from alerce_dagster.errors import AlerceError, InputError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from alerce_dagster.cli.plan import NightPlan
     from alerce_dagster.settings import Settings
     from alerce_dagster.storage import Stores
@@ -56,6 +56,7 @@ def run(
 
       alerce-dagster run packets/ --json --no-progress > summary.json
     """
+    from alerce_dagster.cli.bars import progress_bars
     from alerce_dagster.resources import open_stores
     from alerce_dagster.settings import Settings, prepare_dagster_home
 
@@ -65,16 +66,7 @@ def run(
     settings = Settings.from_environment()
     prepare_dagster_home(settings)
     stores = open_stores(settings)
-    console = Console(stderr=True, quiet=not progress)
-    with Progress(
-        TextColumn("{task.description:<22}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not (progress and console.is_terminal),
-    ) as bars:
+    with progress_bars(progress) as bars:
         summary = run_nights(settings, stores, survey, places or [], night.date() if night else None, bars)
     summary["seconds"] = round(time.perf_counter() - started, 2)
     summary["alerts_per_s"] = round(summary["read"] / summary["seconds"], 1)
@@ -98,11 +90,12 @@ def run_nights(
     survey_name: str,
     places: list[str],
     only: date | None,
-    bars: Progress,
+    bars: "Progress",
 ) -> dict[str, Any]:
     """Plan, run night after night, and add up."""
     import dagster as dg
 
+    from alerce_dagster.cli.bars import NightBars
     from alerce_dagster.cli.instance import warm_instance
     from alerce_dagster.cli.plan import plan
     from alerce_dagster.definitions import build_defs
@@ -112,12 +105,8 @@ def run_nights(
         survey = get_survey(survey_name)
     except ValueError as error:
         raise InputError(str(error)) from error
-    looking = bars.add_task("looking at the input", total=None)
-    plans = plan(survey, places, only, settings.downloads, lambda n: bars.advance(looking, n))
-    bars.remove_task(looking)
-
-    shown = _StageBars(bars)
-    nightly = bars.add_task("nights", total=len(plans))
+    shown = NightBars(bars)
+    plans = plan(survey, places, only, settings.downloads, shown.looked)
     job = build_defs({"progress": dg.ResourceDefinition.hardcoded_resource(shown.update)}).resolve_job_def(
         f"{survey.name}_night"
     )
@@ -127,19 +116,19 @@ def run_nights(
         queue = list(plans.items())
         while queue:
             night, night_plan = queue.pop(0)
-            bars.update(nightly, description=f"night {night}")
+            shown.begin(night, len(nights), len(nights) + len(queue) + 1, night_plan.sources + night_plan.again)
             result = _run_night(settings, job, instance, survey.name, night, night_plan)
             run_ids.append(result.run_id)
             nights.add(night)
             if only is None:
                 queue += _unforeseen(result, night_plan, plans)
-                bars.update(nightly, total=len(nights) + len(queue))
-            bars.advance(nightly)
     return _summary(stores, survey.name, sorted(nights), run_ids)
 
 
 def _run_night(settings: "Settings", job, instance, survey: str, night: date, night_plan: "NightPlan"):
     """One Dagster run; a failed one ends everything with its one sentence."""
+    from alerce_dagster.cli.instance import process_tags
+
     config = {
         "sources": _as_config(settings, night_plan.sources),
         "again": _as_config(settings, night_plan.again),
@@ -151,7 +140,7 @@ def _run_night(settings: "Settings", job, instance, survey: str, night: date, ni
             "ops": {f"{survey}__alerts": {"config": config}},
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
         },
-        tags={"alerce/started_by": "alerce-dagster run"},
+        tags=process_tags(),
         raise_on_error=False,
     )
     if not result.success:
@@ -238,25 +227,3 @@ def peak_memory_mb() -> float:
     """Largest resident memory of this process so far (the kernel counts KiB on Linux, bytes on macOS)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
-
-
-class _StageBars:
-    """One bar per stage of the running night."""
-
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
-        self._tasks: dict[str, Any] = {}
-
-    def update(self, stage: str, done: int, total: int | None) -> None:
-        """Show how far a stage is."""
-        if stage == "alerts" and "alerts" in self._tasks and done < self._bars.tasks[-1].completed:
-            self._clear()
-        task = self._tasks.get(stage)
-        if task is None:
-            task = self._tasks[stage] = self._bars.add_task(f"  {stage}", total=total)
-        self._bars.update(task, completed=done, total=total)
-
-    def _clear(self) -> None:
-        for task in self._tasks.values():
-            self._bars.remove_task(task)
-        self._tasks.clear()

@@ -3,10 +3,12 @@
 Keep computing out of this room; it only says where things are and opens them.
 """
 
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from alerce_dagster.errors import StoreError
 from alerce_dagster.settings import Settings
@@ -48,9 +50,24 @@ def _stamp_classifier(folder: Path | None):
 class StoresResource(dg.ConfigurableResource):
     """The database and the archive that the environment names (`alerce_dagster.settings`)."""
 
-    def open(self) -> Stores:
-        """Open them; an empty database gets its tables."""
-        return open_stores(Settings.from_environment())
+    _alone: dict[str, ExitStack] = PrivateAttr(default_factory=dict)
+
+    def open(self, night: str) -> Stores:
+        """Open them; an empty database gets its tables.
+
+        From the first step to the end of the run no other run works on the same night, however it was started: a
+        stage relies on the ones before it being done with every batch.
+        """
+        stores = open_stores(Settings.from_environment())
+        if night not in self._alone:
+            self._alone[night] = ExitStack()
+            self._alone[night].enter_context(stores.database.alone(night))
+        return stores
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Let the next run in."""
+        while self._alone:
+            self._alone.popitem()[1].close()
 
 
 class ModelsResource(dg.ConfigurableResource):

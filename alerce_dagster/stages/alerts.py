@@ -152,7 +152,9 @@ def _store_once(night: Night, reading: Reading) -> Entry:
 
     batch = None
     if new:
-        batch_id = hashlib.sha256(np.sort(np.array([candids[row] for row in new])).tobytes()).hexdigest()[:16]
+        # Of what is in the file and in which order: runs that store at the same time never overwrite each other's file.
+        named = "".join(f"{candids[row]} {hashes[row]} {len(reading.packets[row])}\n" for row in new)
+        batch_id = hashlib.sha256(named.encode()).hexdigest()[:16]
         file = packet_file(survey, night.night, batch_id)
         packets = [reading.packets[row] for row in new]
         archive.write_packets(file, [str(candids[row]) for row in new], [reading.sources[r] for r in new], packets)

@@ -128,12 +128,18 @@ class Archive:
         StoreError
             When that fails, saying what to do.
         """
-        probe = f"{self._place[1]}/.writable.{os.getpid()}"
+        filesystem, root = self._place
+        probe = f"{root}/.writable.{os.getpid()}"
         with store_errors(f"the archive {self.url}"):
-            self._place[0].makedirs(self._place[1], exist_ok=True)
-            with self._place[0].open(probe, "wb") as stream:
-                stream.write(b"x")
-            self._place[0].rm(probe)
+            filesystem.makedirs(root, exist_ok=True)
+            try:
+                with filesystem.open(probe, "wb") as stream:
+                    stream.write(b"x")
+            except OSError:
+                with contextlib.suppress(OSError):
+                    filesystem.rm(probe)
+                raise
+            filesystem.rm(probe)
 
     @contextlib.contextmanager
     def _open(self, file: str):

@@ -6,8 +6,9 @@ and one INSERT ... SELECT on PostgreSQL. What wins when a row exists already is 
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,8 +19,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from alerce_dagster.errors import StoreError
+from alerce_dagster.storage.locks import file_lock
 
 _IDS_PER_QUERY = 5_000
+_WRITER = 0x616C65726365  # any number, the same in every process
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,45 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction: everything in the block is stored, or, on any error, nothing."""
+        """A transaction: everything in the block is stored, or, on any error, nothing.
+
+        One at a time, on PostgreSQL as on SQLite: what is computed from stored rows and written back (an object, its
+        class) is not overtaken by another run that stores further rows meanwhile.
+        """
         with self._explained(), self.engine.connect() as connection:
             connection = connection.execution_options(alerce_writes=True)
             with connection.begin():
+                if not self.is_sqlite:
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER)))
                 yield connection
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Wait until no other process is in such a block of the same name (on SQLite: of any), then go in.
+
+        The death of a process ends its block.
+        """
+        file = self.url.database
+        lock: AbstractContextManager
+        if not self.is_sqlite:
+            lock = self._server_lock(name)
+        elif file and file != ":memory:":
+            lock = file_lock(Path(f"{file}.lock").expanduser())
+        else:
+            lock = nullcontext()
+        with lock:
+            yield
+
+    @contextmanager
+    def _server_lock(self, name: str) -> Iterator[None]:
+        # A connection of its own, which ends with the block or the process, and the lock with it.
+        engine = sa.create_engine(self.url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+        with self._explained():
+            connection = engine.connect()
+        with connection:
+            with self._explained():
+                connection.execute(sa.select(sa.func.pg_advisory_lock(sa.func.hashtext(name), 0)))
+            yield
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -100,7 +137,7 @@ class Database:
         except sa.exc.IntegrityError:
             raise
         except sa.exc.DatabaseError as error:
-            raise StoreError(f"the database {self.shown_url}: {_explain(error)}") from error
+            raise StoreError(f"the database {self.shown_url}: {explain(error)}") from error
 
     def write(self, connection: Connection, table: sa.Table, data: pa.Table, merge: Merge) -> None:
         """Insert the rows of `data` (columns named as the table's) under the rule `merge`.
@@ -115,10 +152,7 @@ class Database:
         # A compiled statement names columns in the table's order, and values are bound by position.
         data = data.select([column.name for column in table.columns if column.name in data.column_names])
         if self.is_sqlite:
-            insert = sqlite.insert(table).values({name: sa.bindparam(name) for name in data.column_names})
-            statement = _on_conflict(insert, table, data.column_names, merge)
-            compiled = str(statement.compile(dialect=sqlite.dialect(paramstyle="qmark")))
-            connection.exec_driver_sql(compiled, list(_rows(data)))
+            connection.exec_driver_sql(_sqlite_insert(table, tuple(data.column_names), merge), list(_rows(data)))
         else:
             _copy(connection, table, data, merge)
 
@@ -149,7 +183,8 @@ def _sqlite_engine(url: sa.URL) -> Engine:
                 f"cannot create the database's folder {folder} ({error.strerror}); set ALERCE_HOME or "
                 "ALERCE_DATABASE_URL to a place you may write to"
             ) from error
-    engine = sa.create_engine(url, connect_args={"timeout": 60})
+    # How long to wait for another process that writes; ?timeout=SECONDS in the URL says otherwise.
+    engine = sa.create_engine(url, connect_args={} if "timeout" in url.query else {"timeout": 60})
 
     # The driver's own transaction handling commits behind one's back; SQLAlchemy documents this way round it.
     @sa.event.listens_for(engine, "connect")
@@ -164,6 +199,13 @@ def _sqlite_engine(url: sa.URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+@lru_cache(maxsize=64)
+def _sqlite_insert(table: sa.Table, names: tuple[str, ...], merge: Merge) -> str:
+    """The INSERT of the named columns as SQLite reads it; making the text takes longer than writing a small batch."""
+    insert = sqlite.insert(table).values({name: sa.bindparam(name) for name in names})
+    return str(_on_conflict(insert, table, names, merge).compile(dialect=sqlite.dialect(paramstyle="qmark")))
 
 
 def _on_conflict(insert, table: sa.Table, names: Sequence[str], merge: Merge):
@@ -221,22 +263,23 @@ def _copy(connection: Connection, table: sa.Table, data: pa.Table, merge: Merge)
     connection.exec_driver_sql(f"DROP TABLE {incoming.name}")
 
 
-def _explain(error: sa.exc.DatabaseError) -> str:
-    """One sentence for the faults of a database that people meet."""
-    said = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+def explain(error: BaseException, setting: str = "ALERCE_DATABASE_URL") -> str:
+    """One sentence for the faults of a database that people meet; `setting` says where the database is."""
+    cause = (error.orig if isinstance(error, sa.exc.DBAPIError) else None) or error
+    said = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
     advice = {
         "unable to open database file": "cannot be opened; check that its folder exists and that you may write there",
-        "readonly database": "is read-only; change its owner or mode, or set ALERCE_DATABASE_URL elsewhere",
+        "readonly database": f"is read-only; change its owner or mode, or set {setting} elsewhere",
         "disk is full": "the disk is full; free some space and run it again, nothing was half-written",
         "disk I/O error": "disk input/output error (a full or failing disk?); the transaction was undone",
         "database is locked": "is locked by another process; wait for it to end, or use PostgreSQL for several writers",
-        "not a database": "is not a SQLite database; move that file away or set ALERCE_DATABASE_URL elsewhere",
+        "not a database": f"is not a SQLite database; move that file away or set {setting} elsewhere",
         "no such table": "has no tables yet; run: alerce-dagster db upgrade",
         "does not exist": f"{said}; create it, or run: alerce-dagster db upgrade",
         "no such column": "has an older schema; run: alerce-dagster db upgrade",
-        "password authentication failed": "wrong user or password; check ALERCE_DATABASE_URL",
+        "password authentication failed": f"wrong user or password; check {setting}",
         "permission denied": f"{said}; grant this user the right, or use another one",
-        "Connection refused": "nothing answers there; start the server, or check host and port in ALERCE_DATABASE_URL",
-        "could not translate host name": "that host is unknown; check ALERCE_DATABASE_URL",
+        "Connection refused": f"nothing answers there; start the server, or check host and port in {setting}",
+        "could not translate host name": f"that host is unknown; check {setting}",
     }
-    return next((text for fragment, text in advice.items() if fragment in str(error.orig)), said)
+    return next((text for fragment, text in advice.items() if fragment in str(cause)), said)

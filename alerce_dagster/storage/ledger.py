@@ -68,7 +68,9 @@ def record_batch(connection: Connection, batch: Batch, run_id: str) -> None:
 
 
 def record(connection: Connection, entry: Entry) -> None:
-    """Write an entry; a second one for the same batch, stage and version replaces the first.
+    """Write an entry; the first one for a batch, stage and version stands.
+
+    Two runs may have done the same work: what they made is the same, and is counted once.
 
     Raises
     ------
@@ -82,7 +84,8 @@ def record(connection: Connection, entry: Entry) -> None:
     row |= {"reasons": dict(entry.reasons), "details": dict(entry.details), "finished_at": datetime.now(UTC)}
     if entry.batch_id is not None:
         same = [ledger.c[name] == row[name] for name in ("survey", "stage", "version", "batch_id")]
-        connection.execute(ledger.delete().where(*same))
+        if connection.execute(sa.select(ledger.c.entry).where(*same)).first():
+            return
     connection.execute(ledger.insert().values(**row))
 
 

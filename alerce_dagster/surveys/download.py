@@ -108,10 +108,24 @@ class Download(io.RawIOBase):
         view[: len(data)] = data
         self._position += len(data)
         if self._kept is not None and data:
-            self._kept.seek(self._kept_size)
-            self._kept.write(data)
-            self._kept_size += len(data)
+            self._keep(data)
         return len(data)
+
+    def _keep(self, data: bytes) -> None:
+        """Write to the cache. A disk that fills up may take a part before it fails: that part is not counted."""
+        assert self._kept is not None
+        assert self.path is not None
+        self._kept.seek(self._kept_size)
+        try:
+            written = 0
+            while written < len(data):
+                written += self._kept.write(data[written:]) or 0
+        except OSError as error:
+            with suppress(OSError):
+                self._kept.truncate(self._kept_size)
+            why = (error.strerror or str(error)).lower()
+            raise DownloadError(f"cannot keep it in {self.path.parent} ({why}); free some space") from error
+        self._kept_size += written
 
     def close(self) -> None:
         """Drop the connection; what was kept stays for the next time."""

@@ -1,5 +1,6 @@
 """A night of packets and the means to run it through all stages."""
 
+import json
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -57,7 +58,7 @@ def contents(stores: Stores) -> dict[str, list[tuple]]:
     with stores.database.reading() as connection:
         return {
             table.name: [
-                tuple(str(v) if isinstance(v, dict) else v for v in row)
+                tuple(json.dumps(v, sort_keys=True) if isinstance(v, dict) else v for v in row)
                 for row in connection.execute(
                     sa.select(*[c for c in table.columns if c.name not in BOOKKEEPING]).order_by(*table.primary_key)
                 )
