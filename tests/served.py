@@ -43,7 +43,13 @@ def serving(folder: Path) -> Iterator[Served]:
             self._answer(body=True)
 
         def _answer(self, *, body: bool) -> None:
-            data = (served.folder / self.path.lstrip("/")).read_bytes()
+            file = served.folder / self.path.lstrip("/")
+            if not file.exists():
+                self.send_response(404)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            data = file.read_bytes()
             wanted = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
             start = int(wanted[1]) if wanted else 0
             self.send_response(206 if wanted else 200)

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from alerce_dagster.cli.show import wide_console
 from alerce_dagster.errors import AlerceError, InputError
 
 database = typer.Typer(help="The database's schema.", no_args_is_help=True)
@@ -28,9 +29,7 @@ def status() -> None:
 
     settings = Settings.from_environment()
     stores = open_stores(settings)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
+    console = wide_console()
     console.print(
         f"database {stores.database.shown_url}\narchive  {stores.archive.url}", highlight=False, soft_wrap=True
     )

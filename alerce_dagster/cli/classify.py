@@ -14,11 +14,14 @@ _CHUNK = 500
 
 def predict_stamps(
     places: Annotated[list[str], typer.Argument(metavar="PATH...", help="Packets, folders, archives or URLs.")],
-    out: Annotated[Path, typer.Option(help="Parquet file to write: objectId, candid, one column per class, reason.")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write: objectId, candid, one column per class.")],
     survey: Annotated[str, typer.Option(help="Whose packets they are.")] = "ztf",
     model: Annotated[Path | None, typer.Option(help="Folder of another model than the shipped one.")] = None,
 ) -> None:
     """Class probabilities of the cutouts of any packets, written to a Parquet file.
+
+    One row per alert that could be read; a known Solar System object is an asteroid by its ephemeris, and an alert
+    without any cutout has nulls.
 
     [bold]Example[/]
 
@@ -45,7 +48,7 @@ def predict_stamps(
         values = answers["probabilities"].to_pylist()
         for k, name in enumerate(classifier.classes):
             columns[name] = pa.array([None if v is None else v[k] for v in values], pa.float32())
-        tables.append(pa.table(columns | {"reason": answers["reason"]}))
+        tables.append(pa.table(columns))
     console = Console(stderr=True, soft_wrap=True)
     for source, reason in unreadable:
         console.print(f"not read: {source}: {reason}", highlight=False)

@@ -1,11 +1,13 @@
 """The Dagster instance as the command line opens it: warm, for hundreds of short runs in one process."""
 
+import logging
 import os
 import socket
 import sqlite3
+import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, closing, contextmanager, redirect_stderr
+from typing import TYPE_CHECKING, Any, TextIO
 
 import sqlalchemy as sa
 
@@ -43,9 +45,10 @@ def warm_instance(settings: "Settings") -> Iterator["dg.DagsterInstance"]:
     ref = InstanceRef.from_dir(str(settings.dagster_home), overrides={"compute_logs": no_capture})
     with ExitStack() as stack:
         stack.enter_context(_explained(settings))
+        stack.enter_context(redirect_stderr(_WithoutRepetitions(sys.stderr)))
         stack.enter_context(_commits_do_not_wait())
         # Dagster makes its tables on the first opening, and does not expect company there.
-        with file_lock(settings.dagster_home / "opening.lock"):
+        with file_lock(settings.dagster_home / "opening.lock"), _without_warnings():
             instance = stack.enter_context(dg.DagsterInstance.from_ref(ref))
         end_dead_runs(instance)
         for file in settings.dagster_home.rglob("*.db"):
@@ -85,6 +88,30 @@ def _lives(process: int) -> bool:
     except PermissionError:
         return True
     return process != os.getpid()
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Dagster tells of each attempt to reach its database; the last one's error says it all."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+class _WithoutRepetitions:
+    """Standard error, without what Dagster writes there about a fault that it raises as well."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write the text, unless it is such a line."""
+        return len(text) if text.startswith("Exception while writing logger call") else self._stream.write(text)
 
 
 @contextmanager

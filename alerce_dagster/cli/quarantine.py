@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from alerce_dagster.cli.show import wide_console
 from alerce_dagster.errors import InputError
 
 app = typer.Typer(help="Packets that could not be read: list, show, replay.", no_args_is_help=True)
@@ -45,7 +46,7 @@ def list_(
             row["reason"] + done,
             row["source"],
         )
-    Console().print(table)
+    wide_console().print(table)
 
 
 @app.command()

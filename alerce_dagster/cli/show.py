@@ -43,6 +43,12 @@ def complain_nothing_read(reasons: Mapping[str, int]) -> None:
     )
 
 
+def wide_console() -> Console:
+    """For tables: as wide as the terminal, and wide enough for a file or a pipe."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
+
+
 def _title(nights: list[str]) -> str:
     if not nights:
         return "No night"

@@ -174,8 +174,9 @@ def to_arrow(rows: Iterable[sa.Row], schema: pa.Schema) -> pa.Table:
 
 
 def _sqlite_engine(url: sa.URL) -> Engine:
-    if url.database and url.database != ":memory:":
-        folder = Path(url.database).expanduser().parent
+    file = url.database if url.database != ":memory:" else None
+    if file:
+        folder = Path(file).expanduser().parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -190,7 +191,10 @@ def _sqlite_engine(url: sa.URL) -> Engine:
     @sa.event.listens_for(engine, "connect")
     def _configure(dbapi_connection, _record) -> None:
         dbapi_connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536", "temp_store=MEMORY"):
+        if file and dbapi_connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            with file_lock(Path(f"{file}.opening")):  # SQLite refuses at once when two do this
+                dbapi_connection.execute("PRAGMA journal_mode=WAL")
+        for pragma in ("synchronous=NORMAL", "cache_size=-65536", "temp_store=MEMORY"):
             dbapi_connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")

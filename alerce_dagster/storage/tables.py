@@ -128,7 +128,6 @@ detection = _survey_table(
     pa.schema([*DETECTIONS, *CORRECTION]),
     ("oid", "candid"),
     sa.Column("dubious", sa.Boolean, comment="its correction contradicts the object's first detection in that band"),
-    sa.Index("detection_by_time", "survey", "mjd"),
 )
 
 non_detection = _survey_table("non_detection", NON_DETECTIONS, ("oid", "band", "mjd"))

@@ -366,7 +366,7 @@ def test_packets_of_other_surveys_are_refused(real_data, folder, other):
     packets = [one for file in files for one in read_container(file.read_bytes())]
     alerts, _, problems = ZTF.alerts(packets)
     assert alerts.num_rows == 0
-    expected = f"a packet of another survey ({other}): run it with --survey {other}"
+    expected = f"a packet of another survey ({other}), not of ztf"
     assert problems == [(i, expected) for i in range(len(packets))]
     assert not ZTF.cutouts(packets).present.any()
     assert len(ZTF.light_curves(packets).set_aside) == len(packets)

@@ -88,7 +88,7 @@ def other_survey(schema: AvroSchema) -> str | None:
     else:
         what = "has no candidate with jd, fid and magpsf"
         return f"not a ZTF alert packet: its schema ({schema.name[:60]}) {what}"
-    return f"a packet of another survey ({other}): run it with --survey {other}"
+    return f"a packet of another survey ({other}), not of ztf"
 
 
 def measured(values: npt.NDArray[np.float64], sentinels: Sequence[float] = SENTINELS) -> npt.NDArray[np.float64]:

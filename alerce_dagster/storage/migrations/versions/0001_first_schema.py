@@ -31,10 +31,7 @@ def upgrade() -> None:
         ),
         sa.Column("mag_limit", sa.Double(), nullable=True, comment="5-sigma limit of the difference image [mag]"),
         sa.Column(
-            "mag_ap",
-            sa.Double(),
-            nullable=True,
-            comment="aperture magnitude of the absolute difference flux [mag]",
+            "mag_ap", sa.Double(), nullable=True, comment="aperture magnitude of the absolute difference flux [mag]"
         ),
         sa.Column("mag_ap_err", sa.Double(), nullable=True, comment="1-sigma error of mag_ap [mag]"),
         sa.Column("mag_ap_big", sa.Double(), nullable=True, comment="aperture magnitude in the large aperture [mag]"),
@@ -62,10 +59,7 @@ def upgrade() -> None:
         sa.Column("night_id", sa.BigInteger(), nullable=True, comment="the survey's night number (ZTF nid)"),
         sa.Column("program", sa.BigInteger(), nullable=True, comment="observing programme (1 is public)"),
         sa.Column(
-            "deep_real_bogus",
-            sa.Double(),
-            nullable=True,
-            comment="the survey's deep-learning real-bogus score, 0 to 1",
+            "deep_real_bogus", sa.Double(), nullable=True, comment="the survey's deep-learning real-bogus score, 0 to 1"
         ),
         sa.Column("real_bogus_version", sa.Text(), nullable=True, comment="model that gave real_bogus"),
         sa.Column("deep_real_bogus_version", sa.Text(), nullable=True, comment="model that gave deep_real_bogus"),
@@ -79,17 +73,11 @@ def upgrade() -> None:
         sa.Column("x", sa.Double(), nullable=True, comment="position on the readout channel [pixel]"),
         sa.Column("y", sa.Double(), nullable=True, comment="position on the readout channel [pixel]"),
         sa.Column(
-            "edge_distance",
-            sa.Double(),
-            nullable=True,
-            comment="distance to the nearest edge of the image [pixel]",
+            "edge_distance", sa.Double(), nullable=True, comment="distance to the nearest edge of the image [pixel]"
         ),
         sa.Column("exposure_time", sa.Double(), nullable=True, comment="integration time [s]"),
         sa.Column(
-            "zero_point",
-            sa.Double(),
-            nullable=True,
-            comment="photometric zero point of the science image [mag]",
+            "zero_point", sa.Double(), nullable=True, comment="photometric zero point of the science image [mag]"
         ),
         sa.Column(
             "ref_id",
@@ -102,10 +90,7 @@ def upgrade() -> None:
         sa.Column("ref_n_frames", sa.BigInteger(), nullable=True, comment="exposures in the reference image"),
         sa.Column("ps1_id_1", sa.BigInteger(), nullable=True, comment="nearest Pan-STARRS1 source within 30 arcsec"),
         sa.Column(
-            "ps1_star_score_1",
-            sa.Double(),
-            nullable=True,
-            comment="star (1) or galaxy (0) score of that source",
+            "ps1_star_score_1", sa.Double(), nullable=True, comment="star (1) or galaxy (0) score of that source"
         ),
         sa.Column("ps1_distance_1", sa.Double(), nullable=True, comment="distance to that source [arcsec]"),
         sa.Column("ps1_g_mag_1", sa.Double(), nullable=True, comment="Pan-STARRS1 g of that source [mag]"),
@@ -118,12 +103,7 @@ def upgrade() -> None:
         sa.Column("ps1_id_3", sa.BigInteger(), nullable=True, comment="third nearest Pan-STARRS1 source"),
         sa.Column("ps1_star_score_3", sa.Double(), nullable=True, comment="its star/galaxy score"),
         sa.Column("ps1_distance_3", sa.Double(), nullable=True, comment="its distance [arcsec]"),
-        sa.Column(
-            "gaia_distance",
-            sa.Double(),
-            nullable=True,
-            comment="distance to the nearest Gaia source [arcsec]",
-        ),
+        sa.Column("gaia_distance", sa.Double(), nullable=True, comment="distance to the nearest Gaia source [arcsec]"),
         sa.Column("gaia_mag", sa.Double(), nullable=True, comment="Gaia G of that source [mag]"),
         sa.Column(
             "ss_distance",
@@ -134,10 +114,7 @@ def upgrade() -> None:
         sa.Column("ss_mag", sa.Double(), nullable=True, comment="its predicted magnitude [mag]"),
         sa.Column("ss_name", sa.Text(), nullable=True, comment="its name"),
         sa.Column(
-            "n_det_history",
-            sa.BigInteger(),
-            nullable=True,
-            comment="detections at this position over the whole survey",
+            "n_det_history", sa.BigInteger(), nullable=True, comment="detections at this position over the whole survey"
         ),
         sa.Column(
             "n_cov_history",
@@ -148,10 +125,7 @@ def upgrade() -> None:
         sa.Column("mjd_first_history", sa.Double(), nullable=True, comment="first detection at this position [d]"),
         sa.Column("mjd_last_history", sa.Double(), nullable=True, comment="last detection at this position [d]"),
         sa.Column(
-            "schema_version",
-            sa.Text(),
-            nullable=True,
-            comment="version of the packet's schema, as the packet says it",
+            "schema_version", sa.Text(), nullable=True, comment="version of the packet's schema, as the packet says it"
         ),
         sa.Column(
             "extra",
@@ -162,12 +136,7 @@ def upgrade() -> None:
         sa.Column("night", sa.Date(), nullable=False),
         sa.Column("batch_id", sa.Text(), nullable=False),
         sa.Column("file_row", sa.BigInteger(), nullable=False, comment="row in the batch's packet file"),
-        sa.Column(
-            "content_hash",
-            sa.Text(),
-            nullable=False,
-            comment="of the packet's Avro datum (SHA-256, 128 bits)",
-        ),
+        sa.Column("content_hash", sa.Text(), nullable=False, comment="of the packet's Avro datum (SHA-256, 128 bits)"),
         sa.PrimaryKeyConstraint("survey", "candid"),
         sqlite_with_rowid=False,
     )
@@ -198,12 +167,7 @@ def upgrade() -> None:
         sa.Column("classifier", sa.Text(), nullable=False),
         sa.Column("oid", sa.Text(), nullable=False),
         sa.Column("mjd", sa.Double(), nullable=False),
-        sa.Column(
-            "class_name",
-            sa.Text(),
-            nullable=True,
-            comment="most probable class; null when there is no answer",
-        ),
+        sa.Column("class_name", sa.Text(), nullable=True, comment="most probable class; null when there is no answer"),
         sa.Column("probability", sa.Double(), nullable=True, comment="calibrated probability of class_name"),
         sa.Column(
             "probabilities",
@@ -239,10 +203,7 @@ def upgrade() -> None:
         ),
         sa.Column("mag_limit", sa.Double(), nullable=True, comment="5-sigma limit of the difference image [mag]"),
         sa.Column(
-            "mag_ap",
-            sa.Double(),
-            nullable=True,
-            comment="aperture magnitude of the absolute difference flux [mag]",
+            "mag_ap", sa.Double(), nullable=True, comment="aperture magnitude of the absolute difference flux [mag]"
         ),
         sa.Column("mag_ap_err", sa.Double(), nullable=True, comment="1-sigma error of mag_ap [mag]"),
         sa.Column("mag_ap_big", sa.Double(), nullable=True, comment="aperture magnitude in the large aperture [mag]"),
@@ -314,40 +275,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("survey", "oid", "candid"),
         sqlite_with_rowid=False,
     )
-    with op.batch_alter_table("detection", schema=None) as batch_op:
-        batch_op.create_index("detection_by_time", ["survey", "mjd"], unique=False)
-
     op.create_table(
         "forced_photometry",
         sa.Column("survey", sa.Text(), nullable=False),
         sa.Column("oid", sa.Text(), nullable=False, comment="the survey's object identifier"),
         sa.Column(
-            "image_id",
-            sa.BigInteger(),
-            nullable=False,
-            comment="the survey's identifier of the processed image",
+            "image_id", sa.BigInteger(), nullable=False, comment="the survey's identifier of the processed image"
         ),
         sa.Column("mjd", sa.Double(), nullable=True, comment="start of the exposure [d]"),
         sa.Column("band", sa.Text(), nullable=True, comment="g, r or i"),
         sa.Column(
-            "flux",
-            sa.Double(),
-            nullable=True,
-            comment="difference flux at the position of the alert, signed [uJy]",
+            "flux", sa.Double(), nullable=True, comment="difference flux at the position of the alert, signed [uJy]"
         ),
         sa.Column("flux_err", sa.Double(), nullable=True, comment="1-sigma error of flux [uJy]"),
         sa.Column("mag_limit", sa.Double(), nullable=True, comment="5-sigma limit of the difference image [mag]"),
         sa.Column(
-            "zero_point",
-            sa.Double(),
-            nullable=True,
-            comment="photometric zero point of the science image [mag]",
+            "zero_point", sa.Double(), nullable=True, comment="photometric zero point of the science image [mag]"
         ),
         sa.Column(
-            "seeing",
-            sa.Double(),
-            nullable=True,
-            comment="full width at half maximum of the science image [pixel]",
+            "seeing", sa.Double(), nullable=True, comment="full width at half maximum of the science image [pixel]"
         ),
         sa.Column("status", sa.Text(), nullable=True, comment="the survey's processing status; 0 is no warning"),
         sa.Column(
@@ -401,12 +347,7 @@ def upgrade() -> None:
         sa.Column("entry", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("survey", sa.Text(), nullable=False),
         sa.Column("night", sa.Date(), nullable=False),
-        sa.Column(
-            "stage",
-            sa.Text(),
-            nullable=False,
-            comment="alerts, stamps, detections, objects or classifications",
-        ),
+        sa.Column("stage", sa.Text(), nullable=False, comment="alerts, stamps, detections, objects or classifications"),
         sa.Column("version", sa.Text(), nullable=False, comment="of what the stage computes: a new one is new work"),
         sa.Column("batch_id", sa.Text(), nullable=True, comment="null when nothing in the reading was new"),
         sa.Column("run_id", sa.Text(), nullable=False),
@@ -452,10 +393,7 @@ def upgrade() -> None:
         ),
         sa.Column("n_det", sa.BigInteger(), nullable=True, comment="detections in this band"),
         sa.Column(
-            "n_dubious",
-            sa.BigInteger(),
-            nullable=True,
-            comment="detections in this band whose correction is in doubt",
+            "n_dubious", sa.BigInteger(), nullable=True, comment="detections in this band whose correction is in doubt"
         ),
         sa.Column("mag_mean", sa.Double(), nullable=True, comment="mean of the difference magnitudes [mag]"),
         sa.Column("mag_median", sa.Double(), nullable=True, comment="median of the difference magnitudes [mag]"),
@@ -502,12 +440,7 @@ def upgrade() -> None:
             comment="first magnitude minus the limit that gives dmdt_first [mag]",
         ),
         sa.Column("sigmadm_first", sa.Double(), nullable=True, comment="1-sigma error of dm_first [mag]"),
-        sa.Column(
-            "dt_first",
-            sa.Double(),
-            nullable=True,
-            comment="first detection minus the epoch of that limit [d]",
-        ),
+        sa.Column("dt_first", sa.Double(), nullable=True, comment="first detection minus the epoch of that limit [d]"),
         sa.PrimaryKeyConstraint("survey", "oid", "band"),
         sqlite_with_rowid=False,
     )
@@ -518,12 +451,7 @@ def upgrade() -> None:
         sa.Column("band", sa.Text(), nullable=False, comment="g, r or i"),
         sa.Column("mjd", sa.Double(), nullable=False, comment="start of the exposure [d]"),
         sa.Column("mag_limit", sa.Double(), nullable=True, comment="5-sigma limit of the difference image [mag]"),
-        sa.Column(
-            "image_id",
-            sa.BigInteger(),
-            nullable=True,
-            comment="the survey's identifier of the processed image",
-        ),
+        sa.Column("image_id", sa.BigInteger(), nullable=True, comment="the survey's identifier of the processed image"),
         sa.Column("parent_candid", sa.BigInteger(), nullable=True, comment="the alert whose history told of it"),
         sa.PrimaryKeyConstraint("survey", "oid", "band", "mjd"),
         sqlite_with_rowid=False,
@@ -539,16 +467,10 @@ def upgrade() -> None:
         sa.Column("last_mjd", sa.Double(), nullable=True, comment="last detection [d]"),
         sa.Column("delta_mjd", sa.Double(), nullable=True, comment="last_mjd minus first_mjd [d]"),
         sa.Column(
-            "ra",
-            sa.Double(),
-            nullable=True,
-            comment="right ascension, weighted mean of the detections, ICRS [deg]",
+            "ra", sa.Double(), nullable=True, comment="right ascension, weighted mean of the detections, ICRS [deg]"
         ),
         sa.Column(
-            "dec",
-            sa.Double(),
-            nullable=True,
-            comment="declination, weighted mean of the detections, ICRS [deg]",
+            "dec", sa.Double(), nullable=True, comment="declination, weighted mean of the detections, ICRS [deg]"
         ),
         sa.Column(
             "ra_err",
@@ -557,16 +479,10 @@ def upgrade() -> None:
             comment="1-sigma error of the mean along right ascension, on the sky [arcsec]",
         ),
         sa.Column(
-            "dec_err",
-            sa.Double(),
-            nullable=True,
-            comment="1-sigma error of the mean along declination [arcsec]",
+            "dec_err", sa.Double(), nullable=True, comment="1-sigma error of the mean along declination [arcsec]"
         ),
         sa.Column(
-            "corrected",
-            sa.Boolean(),
-            nullable=True,
-            comment="the first detection has a reference source close by",
+            "corrected", sa.Boolean(), nullable=True, comment="the first detection has a reference source close by"
         ),
         sa.Column(
             "stellar",
@@ -587,28 +503,14 @@ def upgrade() -> None:
             comment="some reference image holds exposures later than the first detection",
         ),
         sa.Column(
-            "g_r_max",
-            sa.Double(),
-            nullable=True,
-            comment="g minus r of the brightest difference magnitudes [mag]",
+            "g_r_max", sa.Double(), nullable=True, comment="g minus r of the brightest difference magnitudes [mag]"
         ),
         sa.Column(
-            "g_r_max_corr",
-            sa.Double(),
-            nullable=True,
-            comment="g minus r of the brightest corrected magnitudes [mag]",
+            "g_r_max_corr", sa.Double(), nullable=True, comment="g minus r of the brightest corrected magnitudes [mag]"
         ),
+        sa.Column("g_r_mean", sa.Double(), nullable=True, comment="g minus r of the mean difference magnitudes [mag]"),
         sa.Column(
-            "g_r_mean",
-            sa.Double(),
-            nullable=True,
-            comment="g minus r of the mean difference magnitudes [mag]",
-        ),
-        sa.Column(
-            "g_r_mean_corr",
-            sa.Double(),
-            nullable=True,
-            comment="g minus r of the mean corrected magnitudes [mag]",
+            "g_r_mean_corr", sa.Double(), nullable=True, comment="g minus r of the mean corrected magnitudes [mag]"
         ),
         sa.Column(
             "n_det_history",
@@ -635,10 +537,7 @@ def upgrade() -> None:
             comment="last detection of the whole survey, as the latest alert says [d]",
         ),
         sa.Column(
-            "healpix",
-            sa.BigInteger(),
-            nullable=False,
-            comment="HEALPix cell of the mean position, nested, order 29",
+            "healpix", sa.BigInteger(), nullable=False, comment="HEALPix cell of the mean position, nested, order 29"
         ),
         sa.PrimaryKeyConstraint("survey", "oid"),
         sqlite_with_rowid=False,
@@ -721,9 +620,6 @@ def downgrade() -> None:
 
     op.drop_table("ledger")
     op.drop_table("forced_photometry")
-    with op.batch_alter_table("detection", schema=None) as batch_op:
-        batch_op.drop_index("detection_by_time")
-
     op.drop_table("detection")
     with op.batch_alter_table("classification", schema=None) as batch_op:
         batch_op.drop_index("classification_by_object")
