@@ -9,6 +9,7 @@ import dagster as dg
 
 from alerce_dagster.assets.survey import survey_assets
 from alerce_dagster.resources import ModelsResource, StoresResource
+from alerce_dagster.sensors.retention import daily_retention, retention
 from alerce_dagster.stages import no_progress
 
 SURVEYS = ("ztf",)
@@ -33,7 +34,8 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     }
     return dg.Definitions(
         assets=assets,
-        jobs=jobs,
+        jobs=[*jobs, retention],
+        schedules=[daily_retention],
         resources=resources | dict(resource_overrides or {}),
         # A step costs 0.03 s in the run's process and 2 s in one of its own.
         executor=dg.in_process_executor,

@@ -16,6 +16,8 @@ from alerce_dagster.errors import AlerceError, InputError
 app = typer.Typer(
     name="alerce-dagster",
     help="An alert broker: packets in, classified objects out, every packet accounted for.",
+    epilog="Exit codes: 0 done, 1 a run failed, 2 wrong usage, 3 nothing in the input could be read, 4 a store "
+    "(database, archive, models) cannot be used, 130 interrupted.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,

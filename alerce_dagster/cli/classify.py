@@ -13,7 +13,7 @@ _CHUNK = 500
 
 
 def predict_stamps(
-    places: Annotated[list[str], typer.Argument(metavar="PATH...", help="Packets, folders, archives or URLs.")],
+    places: Annotated[list[str], typer.Argument(metavar="PATH|URL", help="Packets, folders, archives or URLs.")],
     out: Annotated[Path, typer.Option(help="Parquet file to write: objectId, candid, one column per class.")],
     survey: Annotated[str, typer.Option(help="Whose packets they are.")] = "ztf",
     model: Annotated[Path | None, typer.Option(help="Folder of another model than the shipped one.")] = None,

@@ -75,9 +75,7 @@ def show(
 
 @app.command()
 def replay(
-    ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Ids; all of them when none is given.")
-    ] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids; all of them when none is given.")] = None,
     mended: Annotated[Path | None, typer.Option("--file", help="The mended packet, in place of the one ID.")] = None,
     survey: Annotated[str, typer.Option(help="Whose packets they are.")] = "ztf",
 ) -> None:

@@ -29,7 +29,7 @@ def run(
     places: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PATH|URL]...",
+            metavar="PATH|URL",
             help="Packets (.avro), containers of many, folders, nightly archives (.tar.gz), or http(s) URLs of them. "
             "None, with --night: re-make that night from the archive.",
         ),
@@ -46,13 +46,13 @@ def run(
 
     [bold]Examples[/]
 
-      alerce-dagster run packets/                                   a folder of single packets
+      alerce-dagster run packets/
 
-      alerce-dagster run ztf_public_20180819.tar.gz                 a nightly archive
+      alerce-dagster run ztf_public_20180819.tar.gz
 
-      alerce-dagster run https://example.org/ztf_public_20180819.tar.gz
+      alerce-dagster run https://host/ztf_public_20180819.tar.gz
 
-      alerce-dagster run --night 2018-08-19                         re-make a night from the archive
+      alerce-dagster run --night 2018-08-19
 
       alerce-dagster run packets/ --json --no-progress > summary.json
     """
