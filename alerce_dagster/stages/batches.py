@@ -1,5 +1,6 @@
 """Going through a night's batches: which are left, and their packets read ahead of the work."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -11,6 +12,8 @@ from alerce_dagster.storage.ledger import Batch
 from alerce_dagster.surveys.packets import Packet, PacketError, read_container
 
 T = TypeVar("T")
+
+_AHEAD = 2
 
 
 def pending(night: Night, stage: str, version: str) -> list[Batch]:
@@ -37,11 +40,11 @@ def packets(night: Night, batch: Batch) -> Iterator[list[Packet]]:
 
 
 def ahead(load: Callable[[Batch], T], todo: list[Batch]) -> Iterator[tuple[Batch, T]]:
-    """Each batch with what `load` makes of it, computed in a second thread while the last one is worked on."""
-    with ThreadPoolExecutor(1, thread_name_prefix="load") as loader:
-        futures = [loader.submit(load, todo[0])] if todo else []
+    """Each batch with what `load` makes of it, in order; the next ones are loaded while the last one is worked on."""
+    with ThreadPoolExecutor(_AHEAD, thread_name_prefix="load") as loader:
+        futures = deque(loader.submit(load, batch) for batch in todo[:_AHEAD])
         for position, batch in enumerate(todo):
-            loaded = futures.pop().result()
-            if position + 1 < len(todo):
-                futures.append(loader.submit(load, todo[position + 1]))
+            loaded = futures.popleft().result()
+            if position + _AHEAD < len(todo):
+                futures.append(loader.submit(load, todo[position + _AHEAD]))
             yield batch, loaded

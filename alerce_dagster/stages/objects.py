@@ -12,7 +12,7 @@ from alerce_dagster.lightcurves.statistics import object_statistics
 from alerce_dagster.lightcurves.tables import CORRECTION
 from alerce_dagster.stages import VERSIONS, Night, batches
 from alerce_dagster.storage import ledger, tables
-from alerce_dagster.storage.database import REPLACE, to_arrow
+from alerce_dagster.storage.database import REPLACE, Database, to_arrow
 from alerce_dagster.storage.ledger import Batch, Entry
 from alerce_dagster.storage.queries import healpix_cells
 from alerce_dagster.surveys.tables import ALERTS, DETECTIONS, FORCED_PHOTOMETRY, NON_DETECTIONS
@@ -52,14 +52,13 @@ def _recompute(night: Night, connection: Connection, batch: Batch) -> Entry:
         stored(tables.alert, ALERTS),
         stored(tables.forced_photometry, FORCED_PHOTOMETRY),
     )
-    _mark_dubious(connection, survey, detections, statistics.dubious)
+    _mark_dubious(database, connection, survey, detections, statistics.dubious)
     known = sa.select(tables.object_.c.oid).where(tables.object_.c.survey == survey)
     n_known = sum(1 for _ in database.select_by(connection, known, tables.object_.c.oid, oids))
     cells = healpix_cells(statistics.objects["ra"].to_numpy(), statistics.objects["dec"].to_numpy())
     objects = statistics.objects.append_column("healpix", pa.array(cells))
     for table, rows in ((tables.object_, objects), (tables.magstat, statistics.magstats)):
-        constant = pa.repeat(pa.scalar(survey), rows.num_rows)
-        database.write(connection, table, rows.append_column("survey", constant), REPLACE)
+        database.write(connection, table, rows.append_column("survey", _repeat(survey, rows)), REPLACE)
 
     entry = night.entry(STAGE, batch_id=batch.batch_id)
     entry.n_in = entry.n_out = batch.n_packets
@@ -67,21 +66,16 @@ def _recompute(night: Night, connection: Connection, batch: Batch) -> Entry:
     return entry
 
 
-def _mark_dubious(connection: Connection, survey: str, detections: pa.Table, dubious: np.ndarray) -> None:
+def _mark_dubious(
+    database: Database, connection: Connection, survey: str, detections: pa.Table, dubious: np.ndarray
+) -> None:
     """Write the flag where it is not yet what it should be."""
     before = detections["dubious"].to_pylist()
     changed = [row for row, (old, new) in enumerate(zip(before, dubious.tolist(), strict=True)) if old != new]
-    if not changed:
-        return
-    table = tables.detection
-    update = table.update().where(
-        table.c.survey == survey,
-        table.c.oid == sa.bindparam("of_oid"),
-        table.c.candid == sa.bindparam("of_candid"),
-    )
-    oid, candid = detections["oid"].take(changed).to_pylist(), detections["candid"].take(changed).to_pylist()
-    flags = dubious[changed].tolist()
-    connection.execute(
-        update.values(dubious=sa.bindparam("is_dubious")),
-        [{"of_oid": o, "of_candid": c, "is_dubious": flag} for o, c, flag in zip(oid, candid, flags, strict=True)],
-    )
+    rows = detections.select(["oid", "candid"]).take(pa.array(changed, pa.int64()))
+    rows = rows.append_column("dubious", pa.array(dubious[changed]))
+    database.write(connection, tables.detection, rows.append_column("survey", _repeat(survey, rows)), REPLACE)
+
+
+def _repeat(text: str, rows: pa.Table) -> pa.Array:
+    return pa.repeat(pa.scalar(text), rows.num_rows)

@@ -161,7 +161,7 @@ class Database:
     ) -> Iterator[sa.Row]:
         """Rows of `statement` where `column` is one of `ids`, asked for in portions a database accepts."""
         for start in range(0, len(ids), _IDS_PER_QUERY):
-            yield from connection.execute(statement.where(column.in_(ids[start : start + _IDS_PER_QUERY])))
+            yield from connection.execute(statement.where(column.in_(ids[start : start + _IDS_PER_QUERY]))).all()
 
 
 def to_arrow(rows: Iterable[sa.Row], schema: pa.Schema) -> pa.Table:
