@@ -78,7 +78,7 @@ def shares(counts: Mapping[str, int]) -> str:
     return _svg(_WIDTH, 16 + 24 * len(ordered), "".join(rows), "shares by class")
 
 
-def mosaic(images: np.ndarray, columns: int = 8) -> str:
+def mosaic(images: np.ndarray, columns: int = 6, zoom: int = 2) -> str:
     """Triplets (n, 3, side, side) side by side, each image stretched between its 1st and 99.5th percentile."""
     from PIL import Image
 
@@ -93,6 +93,7 @@ def mosaic(images: np.ndarray, columns: int = 8) -> str:
         for k, image in enumerate(triplet):
             canvas[top : top + side, left + k * side : left + (k + 1) * side] = _stretch(image)
     stream = io.BytesIO()
+    canvas = canvas.repeat(zoom, axis=0).repeat(zoom, axis=1)
     Image.fromarray(canvas).save(stream, "PNG", optimize=True)
     return _embed("image/png", stream.getvalue(), "science, template and difference cutouts")
 

@@ -19,6 +19,10 @@ from alerce_dagster.storage.ledger import Entry
 _SKY_POINTS = 1_500
 _PREVIEW_ROWS = 8
 _MOSAIC = 24
+_ALERT_COLUMNS = ("candid", "oid", "mjd", "band", "ra", "dec", "mag", "mag_err", "real_bogus")
+_DETECTION_COLUMNS = ("oid", "candid", "mjd", "band", "mag", "mag_err", "mag_corr", "mag_corr_err_ext", "corrected")
+_OBJECT_COLUMNS = ("oid", "ra", "dec", "n_det", "n_non_det", "n_forced", "first_mjd", "last_mjd", "stellar")
+_CLASSIFICATION_COLUMNS = ("oid", "candid", "class_name", "probability", "reason")
 
 
 def alerts(night: Night, ingested: Ingested) -> dg.MaterializeResult:
@@ -53,14 +57,14 @@ def alerts(night: Night, ingested: Ingested) -> dg.MaterializeResult:
         == 1
     )
     duplicates = entry.n_known / entry.n_in if entry.n_in else 0.0
-    preview = _preview(night, table, ("candid", "oid", "mjd", "band", "ra", "dec", "mag", "mag_err", "real_bogus"))
+    preview = _preview(night, table, _ALERT_COLUMNS)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": n,
             "said": _said(entry),
             **_counts(entry),
             "other_nights": {str(day): count for day, count in sorted(ingested.other_nights.items())},
-            "preview": dg.MetadataValue.md(preview),
+            "preview": preview,
             "sky_map": dg.MetadataValue.md(plots.sky_map(ra, dec)),
             "magnitudes": dg.MetadataValue.md(plots.histogram(mag, "difference magnitude")),
         },
@@ -99,6 +103,7 @@ def detections(night: Night, entry: Entry) -> dg.MaterializeResult:
             "dagster/row_count": total.details["detection rows"],
             "said": _said(entry),
             **_counts(total),
+            "preview": _preview(night, tables.detection, _DETECTION_COLUMNS, "oid", "candid"),
         },
         check_results=[_reconciles(night, total, complete=True)],
     )
@@ -117,7 +122,11 @@ def objects(night: Night, entry: Entry) -> dg.MaterializeResult:
             .where(alert.c.survey == night.survey.name, alert.c.night == night.night, object_.c.oid.is_(None))
         )
     return dg.MaterializeResult(
-        metadata={"said": _said(entry), **_counts(total)},
+        metadata={
+            "said": _said(entry),
+            **_counts(total),
+            "preview": _preview(night, tables.object_, _OBJECT_COLUMNS, "oid"),
+        },
         check_results=[result("counts_reconcile", orphans == 0, alerts_without_object=orphans or 0)],
     )
 
@@ -135,6 +144,7 @@ def classifications(night: Night, classifier: StampClassifier, entry: Entry) -> 
             "model": classifier.model_hash,
             "objects_by_class": shares,
             "class_shares": dg.MetadataValue.md(plots.shares(shares)),
+            "preview": _preview(night, tables.classification, _CLASSIFICATION_COLUMNS, "candid"),
         },
         check_results=[_reconciles(night, total)],
     )
@@ -187,18 +197,24 @@ def _reconciles(night: Night, total: Entry, *, complete: bool = False) -> dg.Ass
     )
 
 
-def _preview(night: Night, table: sa.Table, names: tuple[str, ...]) -> str:
-    """The first rows as a Markdown table."""
+def _preview(night: Night, table: sa.Table, names: tuple[str, ...], *by: str) -> dg.MetadataValue:
+    """Rows of the table for the night's first alerts, as a Markdown table; `by` names what joins it to the alerts."""
+    alert = tables.alert
+    joined = (
+        alert if table is alert else alert.join(table, sa.and_(*[alert.c[k] == table.c[k] for k in ("survey", *by)]))
+    )
     chosen = (
         sa.select(*[table.c[name] for name in names])
-        .where(table.c.survey == night.survey.name, table.c.night == night.night)
-        .order_by(table.c.candid)
+        .select_from(joined)
+        .where(alert.c.survey == night.survey.name, alert.c.night == night.night)
+        .order_by(alert.c.candid)
         .limit(_PREVIEW_ROWS)
     )
     with night.stores.database.reading() as connection:
         rows = connection.execute(chosen).all()
     shown = [[f"{v:.5f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [list(names), ["---"] * len(names), *shown])
+    lines = ["| " + " | ".join(cells) + " |" for cells in [list(names), ["---"] * len(names), *shown]]
+    return dg.MetadataValue.md("\n".join(lines))
 
 
 def _some_stamps(night: Night) -> np.ndarray:
