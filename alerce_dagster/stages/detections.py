@@ -25,6 +25,7 @@ MERGES = {
     tables.non_detection: EARLIEST,
     tables.forced_photometry: LATEST,
 }
+_KEYS = {table: [column.name for column in table.primary_key if column.name != "survey"] for table in MERGES}
 
 
 def make_detections(night: Night) -> Entry:
@@ -41,6 +42,8 @@ def make_detections(night: Night) -> Entry:
             tables.non_detection: pa.concat_tables(part.non_detections for part in parts),
             tables.forced_photometry: correct(pa.concat_tables(part.forced for part in parts)),
         }
+        # In the order of the table's key: neighbours on the disk are written together.
+        rows = {table: data.sort_by([(key, "ascending") for key in _KEYS[table]]) for table, data in rows.items()}
         set_aside = [short_reason(reason) for part in parts for _, reason in part.set_aside]
         entry = night.entry(STAGE, batch_id=batch.batch_id)
         entry.n_in = batch.n_packets
