@@ -32,7 +32,11 @@ def catalogue(rng: np.random.Generator, things: Objects, where: Places) -> np.nd
     lonely = things.of("asteroid", "bogus") & ~on_source
     galaxy = things.radius > 0
     # The deeper catalogue resolves what ZTF's reference image does not.
-    distance = np.where(lonely, rng.gamma(2.2, 4.8, n).clip(0.3, 29), np.hypot(things.offset, rng.rayleigh(0.09, n)))
+    distance = np.where(
+        lonely,
+        rng.gamma(2.2, 4.8, n).clip(0.3, 29),
+        np.hypot(things.offset, rng.rayleigh(0.07, n) * rng.lognormal(0, 0.5, n)),
+    )
     thin = np.exp(-0.9 * where.crowding)
     distances = np.empty((n, 3))
     distances[:, 0] = distance
@@ -75,10 +79,11 @@ def _gaia(
     rng: np.random.Generator, rows: np.ndarray, things: Objects, where: Places, distance: np.ndarray, galaxy: np.ndarray
 ) -> None:
     n = things.kind.size
-    near = (things.ref_mag[:, 1] < 20.3) & (~galaxy | (rng.random(n) < 0.25))
+    near = (things.ref_mag[:, 1] < 20.3) & (~galaxy | (rng.random(n) < np.where(things.of("AGN"), 0.85, 0.25)))
     near &= ~things.of("asteroid")
     # counts grow threefold from the poles to the plane, distances shrink with their root
     rows["neargaia"] = np.where(near, distance, rng.gamma(2, 13, n) * np.exp(-0.8 * where.crowding))
+    rows["neargaia"][~near & (rng.random(n) < 0.3)] = ABSENT
     rows["maggaia"] = np.where(near, things.ref_mag[:, 1] + 0.1, (20.6 - rng.exponential(1.6, n)).clip(13))
     bright = near & (things.ref_mag[:, 1] < 14)
     other = rng.random(n) < 0.22 + 0.4 * where.crowding

@@ -53,9 +53,24 @@ def render(rng: np.random.Generator, scene: Scene) -> np.ndarray:
     n = scene.background.size
     noise = rng.standard_normal((n, 3, SIZE, SIZE), dtype=np.float32)
     draws = rng.random((n, 8))
+    texture = _texture(rng, n)
     images = np.empty((n, 3, SIZE, SIZE), np.float32)
-    _render(*scene, noise, draws, images)
+    _render(*scene, noise, draws, texture, images)
     return images
+
+
+def _texture(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Weights of neighbouring pixels (n, 3, 2): of the noise of each image, along x and y.
+
+    Half the correlations that real cutouts have. Charge smears along columns; how smooth a difference is depends on
+    the kernel that matched its seeing.
+    """
+    kernel = rng.normal(0, 0.065, n)
+    mean = np.array([[-0.035, 0.010], [0.245, 0.255], [-0.025, 0.04]])
+    correlation = mean + rng.normal(0, 1, (n, 3, 2)) * np.array([[0.032, 0.032], [0.04, 0.04], [0.025, 0.025]])
+    correlation[:, 2] += kernel[:, None]
+    correlation[:, 1] += np.abs(kernel)[:, None] * 0.5
+    return 0.5 * correlation
 
 
 def crop(images: np.ndarray, depths: np.ndarray) -> np.ndarray:
@@ -106,28 +121,29 @@ def _add_galaxy(image, x, y, flux, fwhm, radius, sersic, axis_ratio, angle):
 
 
 @njit(cache=True, nogil=True)
-def _correlated(white, near, far):
+def _correlated(white, near_x, near_y, far):
     """Noise of the same scatter whose pixels know their neighbours: a cross of weights around 1."""
     smooth = white.copy()
+    norm = np.sqrt(1 + 2 * near_x**2 + 2 * near_y**2 + 4 * far**2)
     for j in range(2, SIZE - 2):
         for i in range(2, SIZE - 2):
-            close = white[j - 1, i] + white[j + 1, i] + white[j, i - 1] + white[j, i + 1]
+            close = near_y * (white[j - 1, i] + white[j + 1, i]) + near_x * (white[j, i - 1] + white[j, i + 1])
             wide = white[j - 2, i] + white[j + 2, i] + white[j, i - 2] + white[j, i + 2]
-            smooth[j, i] = (white[j, i] + near * close + far * wide) / np.sqrt(1 + 4 * near**2 + 4 * far**2)
+            smooth[j, i] = (white[j, i] + close + far * wide) / norm
     return smooth
 
 
 @njit(cache=True, nogil=True)
 def _render(
     x, y, flux, radius, sersic, axis_ratio, angle, difference_flux, positive, look,
-    source_x, source_y, background, sigma, seeing, ref_seeing, depths, noise, draws, images,
+    source_x, source_y, background, sigma, seeing, ref_seeing, depths, noise, draws, texture, images,
 ):  # fmt: skip
     for a in range(background.size):
         science_scene = np.zeros((SIZE, SIZE))
         template_scene = np.zeros((SIZE, SIZE))
         source = np.zeros((SIZE, SIZE))
         # pixels are as large as the seeing is sharp: their square blurs too
-        blurred, ref_blurred = np.sqrt(seeing[a] ** 2 + 0.5), np.sqrt(ref_seeing[a] ** 2 + 0.5)
+        blurred, ref_blurred = np.sqrt(seeing[a] ** 2 + 0.2), np.sqrt(ref_seeing[a] ** 2 + 0.2)
         for k in range(flux.shape[1]):
             if flux[a, k] <= 0.01:
                 continue
@@ -142,25 +158,26 @@ def _render(
         if look[a] == POINT or look[a] == EDGE:
             _add_point(source, source_x[a], source_y[a], sign * difference_flux[a], blurred)
         # what the matching of the two point spread functions leaves of stars
-        mismatch = 0.10 * (draws[a, 7] - 0.5)
-        ref_sigma = 0.23 * sigma[a]
+        mismatch = 0.16 * (draws[a, 7] - 0.5)
+        ref_sigma = 0.23 * sigma[a] * np.exp(draws[a, 6] - 0.5)
         science, template, difference = images[a, 0], images[a, 1], images[a, 2]
-        ref_noise = _correlated(noise[a, 1], 0.14, 0.0)
+        ref_noise = _correlated(noise[a, 1], texture[a, 1, 0], texture[a, 1, 1], 0.0)
+        own_noise = _correlated(noise[a, 0], texture[a, 0, 0], texture[a, 0, 1], 0.0)
         grain = np.empty((SIZE, SIZE))
         for j in range(SIZE):
             for i in range(SIZE):
                 signal = max(science_scene[j, i] + source[j, i], 0.0)
-                grain[j, i] = np.sqrt(sigma[a] ** 2 + signal / GAIN) * noise[a, 0, j, i]
+                grain[j, i] = np.sqrt(sigma[a] ** 2 + signal / GAIN) * own_noise[j, i]
                 smooth = np.sqrt(ref_sigma**2 + template_scene[j, i] / GAIN / 15) * ref_noise[j, i]
                 science[j, i] = background[a] + science_scene[j, i] + source[j, i] + grain[j, i]
                 template[j, i] = background[a] + template_scene[j, i] + smooth
                 grain[j, i] -= smooth
-        matched = _correlated(grain, 0.06, -0.05)
+        matched = _correlated(grain, texture[a, 2, 0] + 0.017, texture[a, 2, 1] - 0.005, -0.05)
         for j in range(SIZE):
             for i in range(SIZE):
                 left = mismatch * (science_scene[j, i] - template_scene[j, i])
                 # flat fields and kernels are good to a part in a hundred
-                left += 0.008 * science_scene[j, i] * noise[a, 2, SIZE - 1 - j, i]
+                left += 0.013 * science_scene[j, i] * noise[a, 2, SIZE - 1 - j, i]
                 difference[j, i] = source[j, i] + 0.95 * matched[j, i] + left
         shown = (look[a], sign, difference_flux[a], blurred)
         add_artefact(science, difference, *shown, science_scene, draws[a], noise[a, 2])

@@ -48,20 +48,22 @@ def calibration(pid: np.ndarray, zero_point: np.ndarray, crowding: np.ndarray, c
     """Photometric calibration of images (dtype CALIBRATION): more stars, smaller errors, as in real packets."""
     rows = np.zeros(pid.size, CALIBRATION)
     field = np.floor(8 * crowding) / 8  # images have one density of stars, whichever object asks
-    stars = np.exp(5.75 + 1.5 * field + 0.45 * scatter(pid, 0)).clip(80, 2200)
-    rms = 0.0388 * np.exp(-0.2 * (np.log(stars) - 6.5) + 0.2 * scatter(pid, 1))
-    colour_rms = np.exp(-1.26 + 0.24 * scatter(pid, 2)).clip(0.12, 0.333)
+    stars = np.exp(5.9 + 1.9 * field + 0.6 * scatter(pid, 0)).clip(90, 2150 + 40 * scatter(pid, 8))
+    rms = 0.0375 * np.exp(-0.2 * (np.log(stars) - 6.5) + 0.2 * scatter(pid, 1))
+    colour_rms = (0.334 - 0.04 * np.exp(0.9 * scatter(pid, 2))).clip(0.1)
     logs = np.log(stars), np.log(rms), np.log(colour_rms)
     extra = scatter(pid, 3)
     rows["nmatches"] = stars
     rows["magzpscirms"] = rms
     rows["clrrms"] = colour_rms
     rows["magzpsciunc"] = np.exp(-0.393 - 1.151 * logs[0] + 2.157 * logs[1] - 2.584 * logs[2] + 0.4 * extra)
-    rows["clrcounc"] = np.exp(-0.787 - 1.130 * logs[0] + 2.073 * logs[1] - 2.980 * logs[2] + 0.32 * extra)
-    rows["zpclrcov"] = -1.2 * rows["magzpsciunc"] * np.exp(0.08 * scatter(pid, 4))
-    rows["zpmed"] = zero_point + 0.02 + 0.055 * scatter(pid, 5)
+    rows["clrcounc"] = np.exp(
+        -0.787 - 1.130 * logs[0] + 2.073 * logs[1] - 2.980 * logs[2] + 0.32 * extra + 0.2 * scatter(pid, 9)
+    )
+    rows["zpclrcov"] = -1.2 * rows["magzpsciunc"] * np.exp(0.14 * scatter(pid, 4))
     rows["clrmed"] = np.exp(-0.47 + 0.15 * scatter(pid, 6))
-    rows["clrcoeff"] = colour_term + 0.018 * scatter(pid, 7)
+    rows["clrcoeff"] = colour_term + 0.019 * scatter(pid, 7)
+    rows["zpmed"] = zero_point + rows["clrcoeff"] * rows["clrmed"] + 0.017 * scatter(pid, 5)
     return rows
 
 

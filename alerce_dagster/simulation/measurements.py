@@ -121,13 +121,13 @@ def _shape(
     bimodal = np.where(rng.random(n) < np.where(things.of("asteroid", "SN")[thing], 0.06, 0.28), 0.6, 1.1)
     bimodal = np.where(sharp, 0.62, bimodal)
     rows["fwhm"] = np.round(seeing * bimodal * rng.lognormal(0.02, np.where(bogus, 0.4, 0.22), n), 2).clip(1.0, 12)
-    rows["seeratio"] = np.clip(seeing * 1.15 * rng.lognormal(0, 0.07, n) / rows["fwhm"], 0.5, 2)
+    rows["seeratio"] = np.clip((1.25 + 0.68 * seeing) * rng.lognormal(0, 0.07, n) / rows["fwhm"], 0.5, 2)
     rows["aimage"] = np.round(0.593 * rows["fwhm"] ** 0.365 * rng.lognormal(0, 0.13, n), 3)
     rows["elong"] = 1.005 + np.where(bogus, 0.19, 0.10 - 0.04 * bright) * rng.lognormal(0, 0.75, n)
     rows["bimage"] = np.round(rows["aimage"] / rows["elong"], 3)
     rows["elong"] = rows["aimage"] / rows["bimage"]
     rows["aimagerat"], rows["bimagerat"] = rows["aimage"] / rows["fwhm"], rows["bimage"] / rows["fwhm"]
-    rows["classtar"] = np.round(1 - np.exp(-3.1 - 1.0 * bright + (0.95 - 0.35 * bright) * rng.standard_normal(n)), 3)
+    rows["classtar"] = np.round(1 - np.exp(-3.25 - 1.0 * bright + (1.15 - 0.45 * bright) * rng.standard_normal(n)), 3)
     rows["classtar"] = np.clip(rows["classtar"], 0.0, 1)
     lumpy = np.where(bogus, 6.5, 3.6 - 2.2 * bright) * rng.gamma(2.0, 0.5, n)
     rows["nneg"] = np.minimum(rng.poisson(lumpy), 20)

@@ -103,8 +103,8 @@ def _scene(world: World, rng: np.random.Generator, chunk: np.ndarray) -> stamps.
         look=look,
         source_x=rng.uniform(-0.5, 0.5, n),
         source_y=rng.uniform(-0.5, 0.5, n),
-        background=stamps.background(noise) * rng.lognormal(0, 0.25, n),
-        noise=noise * rng.lognormal(0.03, 0.1, n),
+        background=stamps.background(noise) * rng.lognormal(0, 0.35, n),
+        noise=noise * rng.lognormal(0.0, 0.16, n),
         seeing=seeing,
         ref_seeing=seeing * rng.normal(1.0, 0.09, n),
         depths=np.stack([across, WIDTH - across, up, HEIGHT - up], axis=1),
@@ -126,11 +126,11 @@ def _alert_fields(world: World, rng: np.random.Generator, chunk: np.ndarray) -> 
     doubt = 10 ** rng.normal(-2.4, 1.1, n).clip(-9, -0.1)
     # the network takes a few real ones for artefacts, faint ones above all
     extras["drb"] = np.where(bogus | (rng.random(n) < 0.03), doubt, sure)
-    log = np.log(rows["scorr"])
-    extras["dsnrms"] = np.exp(0.265 + 0.99 * log + 0.55 * rng.standard_normal(n))
-    extras["ssnrms"] = np.exp(1.47 + 0.76 * np.log(extras["dsnrms"]) + 0.38 * rng.standard_normal(n))
+    extras["ssnrms"] = rows["scorr"] / (0.97 * rng.beta(1.6, 1.5, n).clip(0.03))
+    extras["dsnrms"] = extras["ssnrms"] / rng.lognormal(0.69, 0.27, n).clip(1.08)
     extras["dsdiff"] = extras["dsnrms"] - extras["ssnrms"]
-    image = images.calibration(rows["pid"], rows["magzpsci"].astype(float), world.where.crowding[thing], np.zeros(n))
+    terms = np.array([band.colour_term for band in world.sky.model.bands])[rows["fid"] - 1]
+    image = images.calibration(rows["pid"], rows["magzpsci"].astype(float), world.where.crowding[thing], terms)
     for name in _OF_IMAGE:
         extras[name] = image[name]
     return extras
@@ -208,7 +208,7 @@ class _Writer:
         }
         body = int(world.things.body[thing])
         if body >= 0 and world.things.subclass[thing] != "unknown":
-            values |= {"ssdistnr": float(thing * 37 % 10) / 5, "ssnamenr": str(1000 + body * 7919 % 600_000)}
+            values |= {"ssdistnr": float(thing % 13 == 0), "ssnamenr": str(1000 + body * 7919 % 600_000)}
             values["ssmagnr"] = round(values["magpsf"] + 0.35 * ((thing * 13 % 11) / 5 - 1) + 0.1, 1)
         return values
 

@@ -65,9 +65,9 @@ def places(rng: np.random.Generator, things: Objects, sky: Exposures) -> Places:
     score = np.where(transient, rng.beta(0.7, 5, n), score)
     faint = np.clip(things.ref_mag[:, 1] - 19.5, 0, 4)
     stellar = (0.012 + rng.exponential(0.008, n)) * np.exp(0.75 * faint)
-    extended = 0.03 + rng.exponential(0.045, n)
+    extended = np.where(transient, 0.035 + rng.exponential(0.06, n), 0.015 + rng.exponential(0.01, n))
     span = 1950 * rng.random(n) ** 0.7
-    covered = np.exp(rng.normal(6.9, 0.9, n)).clip(30, 4300).astype(int)
+    covered = np.exp(rng.normal(6.85, 1.05, n)).clip(30, 4300).astype(int)
     seen = (covered * rng.beta(0.7, 1.3, n)).astype(int) + 1
     repeats = variable | (lonely & (rng.random(n) < 0.1) & things.of("bogus")) | on_source & (rng.random(n) < 0.4)
     chi = np.where(galaxy, rng.uniform(1.0, 7.5, n), rng.lognormal(-0.33, 0.42, n))
@@ -97,8 +97,8 @@ def _neighbours(rng: np.random.Generator, crowding: np.ndarray) -> np.ndarray:
     """Other sources of the cutouts: from a handful at the poles to a crowd in the plane, more of the faint ones."""
     n = crowding.size
     where = rng.uniform(-38, 38, (n, NEIGHBOURS, 2))
-    mag = 22.9 - rng.exponential(1.35, (n, NEIGHBOURS))
-    number = rng.poisson(8 + 16 * crowding)
+    mag = 22.9 - rng.exponential(1.65, (n, NEIGHBOURS))
+    number = rng.poisson(11 + 15 * crowding)
     mag[np.arange(NEIGHBOURS) >= number[:, None]] = 40.0
     return np.concatenate([where, mag[..., None]], axis=2)
 

@@ -54,24 +54,24 @@ class SurveyModel(NamedTuple):
 ZTF = SurveyModel(
     name="ztf",
     bands=(
-        BandModel("g", 20.62, 0.95, 2.15, 26.31, -0.05),
-        BandModel("r", 20.45, 0.60, 1.98, 26.24, 0.09),
+        BandModel("g", 20.70, 0.95, 2.15, 26.33, -0.072),
+        BandModel("r", 20.55, 0.60, 1.98, 26.27, 0.092),
     ),
     field_size=7.0,
     declinations=(-28.0, 85.0),
     first_field=200,
     midnight=8.0,
     hours=5.0,
-    cadence=(0.25, 0.45, 0.30),
+    cadence=(0.20, 0.40, 0.25, 0.15),
     pair_gap=(0.02, 0.06),
     spacing=38,
     exposure_time=30.0,
     weather_loss=0.17,
     weather_memory=0.45,
     missed=0.12,
-    depth_scatter=0.22,
+    depth_scatter=0.30,
     seeing_scatter=0.17,
-    clouds=0.05,
+    clouds=0.09,
 )
 
 
@@ -145,7 +145,7 @@ def exposures(
     shape = mjd.shape
     lost = rng.exponential(model.clouds, shape)
     blur = rng.normal(0, model.seeing_scatter, shape) + 0.06 * np.abs(dec / 30 - 1)[:, None, None]
-    limit = depth - moon[:, None] * moonlight - 1.5 * lost - np.abs(rng.normal(0, model.depth_scatter, shape))
+    limit = depth - moon[:, None] * moonlight - 2.0 * lost - np.abs(rng.normal(0, model.depth_scatter, shape))
     flat = (ra.size, n_bands * n_nights)
     return Exposures(
         model,

@@ -54,7 +54,7 @@ def nuclei(rng: np.random.Generator, name: str, n: int) -> Population:
     """Quasars, Seyfert nuclei in their galaxies, or blazars."""
     if name == "AGN":
         z = rng.beta(2, 3, n) * 0.35 + 0.01
-        r_mag = rng.normal(17.6, 0.8, n).clip(14, 20)
+        r_mag = rng.normal(18.2, 0.8, n).clip(14, 20.3)
         subclass = choose(rng, n, {"Seyfert 1": 0.85, "Seyfert 2": 0.15})
     elif name == "QSO":
         z = rng.gamma(4.5, 0.36, n).clip(0.25, 4)
@@ -62,7 +62,7 @@ def nuclei(rng: np.random.Generator, name: str, n: int) -> Population:
         subclass = np.full(n, "QSO")
     else:
         z = rng.gamma(2.0, 0.3, n).clip(0.05, 3)
-        r_mag = rng.normal(17.6, 1.0, n).clip(13, 20)
+        r_mag = rng.normal(18.3, 1.0, n).clip(13, 20.3)
         subclass = choose(rng, n, {"BL Lac": 0.6, "FSRQ": 0.4})
     colour = rng.normal(0.25, 0.15, n) + (0.35 if name == "AGN" else 0.15 if name == "Blazar" else 0.0)
     ref_mag = np.stack([r_mag + colour, r_mag], axis=1)

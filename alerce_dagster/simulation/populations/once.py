@@ -57,5 +57,5 @@ def artefacts(rng: np.random.Generator, n: int) -> Population:
 
 
 def _field_source(rng: np.random.Generator, n: int) -> np.ndarray:
-    r_mag = 22.6 - rng.exponential(1.2, n).clip(0, 8)
+    r_mag = 23.1 - rng.exponential(0.95, n).clip(0, 8)
     return np.stack([r_mag + rng.normal(0.8, 0.4, n), r_mag], axis=1)

@@ -46,7 +46,16 @@ def stars(
     n = r_mag.size
     ref_mag = np.stack([r_mag + colour, r_mag], axis=1)
     nothing = np.full(n, np.nan)
-    return Population(subclass, ref_mag, nothing, period, nothing, np.zeros(n), rng.rayleigh(0.13, n), flux(ref_mag))
+    return Population(
+        subclass,
+        ref_mag,
+        nothing,
+        period,
+        nothing,
+        np.zeros(n),
+        rng.rayleigh(0.11, n) * rng.lognormal(0, 0.6, n),
+        flux(ref_mag),
+    )
 
 
 def choose(rng: np.random.Generator, n: int, shares: dict[str, float]) -> np.ndarray:

@@ -21,10 +21,17 @@ _NO_MEASUREMENT = {
 }  # fmt: skip
 METADATA = tuple(f.name for f in CANDIDATE if f.name not in _NO_MEASUREMENT)
 DERIVED = ("positive", "history_days", "n_previous", "n_previous_detections")
+_SEARCHED = {"distpsnr1": 30.0, "distpsnr2": 30.0, "distpsnr3": 30.0, "ssdistnr": 30.0, "neargaia": 90.0}  # arcsec
 _IMAGES = ("Science", "Template", "Difference")
 _STATISTICS = (
     "median", "sigma", "p1", "p99", "max", "along_x", "along_y", "centre", "peak", "bright", "ring", "width",
 )  # fmt: skip
+# Of the image, the field and the years before: the same in many packets, and real ones come from a few nights
+SHARED = {
+    "ndethist", "ncovhist", "nframesref", "nmatches", "magzpsci", "magzpsciunc", "magzpscirms", "clrcoeff", "clrcounc",
+    "zpclrcov", "zpmed", "clrmed", "clrrms", "exptime", "diffmaglim", "nmtchps",
+}  # fmt: skip
+CANDIDATE_ALONE = tuple(name for name in METADATA if name not in SHARED)
 CUTOUTS = (*(f"{image.lower()}_{name}" for image in _IMAGES for name in _STATISTICS), "correlation", "hidden")
 
 
@@ -42,10 +49,12 @@ def table(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
         row["n_previous_detections"] = sum(p.get("magpsf") is not None for p in previous)
         row |= _cutout_statistics(record)
         rows.append(row)
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame.from_records(rows)
     numbers = [*METADATA, *DERIVED, *CUTOUTS]
     frame[numbers] = frame[numbers].astype(float)
     frame[list(METADATA)] = frame[list(METADATA)].mask(frame[list(METADATA)] <= -990)
+    for name, radius in _SEARCHED.items():  # some packets state a distance beyond the search radius for "none"
+        frame[name] = frame[name].mask(frame[name] > radius)
     return frame
 
 
