@@ -5,8 +5,8 @@ Structured arrays with ZTF's field names, one row per object; nothing here chang
 
 import numpy as np
 
-from alerce_dagster.simulation.measurements import Places
-from alerce_dagster.simulation.sky import CLASSES, Exposures, Objects
+from alerce_dagster.simulation.places import Places
+from alerce_dagster.simulation.sky import Objects
 
 ABSENT = -999.0  # ZTF's sentinel for a missing catalogue value
 _RANKS = (1, 2, 3)
@@ -21,53 +21,77 @@ _NAMES = [
 ]
 _INTEGERS = [*(f"objectidps{rank}" for rank in _RANKS), "nmtchps", "nframesref"]
 CATALOGUE = np.dtype([*((name, "f8") for name in _NAMES), *((name, "i8") for name in _INTEGERS)])
+_UNMEASURED = {"sgmag": (0.15, 0.45), "srmag": (0.05, 0.22), "simag": (0.08, 0.10), "szmag": (0.10, 0.22)}
 
 
 def catalogue(rng: np.random.Generator, things: Objects, where: Places) -> np.ndarray:
     """Pan-STARRS1 and Gaia sources near each object, and its reference images (dtype CATALOGUE)."""
     n = things.kind.size
     rows = np.zeros(n, CATALOGUE)
-    cos_dec = np.cos(np.radians(things.dec))
-    east = ((things.ra - where.ref_ra + 180) % 360 - 180) * cos_dec
-    distance = np.hypot(east, things.dec - where.ref_dec) * 3600
-    single = things.kind >= CLASSES.index("asteroid")
-    lonely = single & (things.ref_mag[:, 1] > 17)
-
+    on_source = np.isin(things.subclass, ("dipole", "saturated star"))
+    lonely = things.of("asteroid", "bogus") & ~on_source
+    galaxy = things.radius > 0
+    # The deeper catalogue resolves what ZTF's reference image does not.
+    distance = np.where(
+        lonely,
+        rng.gamma(2.2, 4.8, n).clip(0.3, 29),
+        np.hypot(things.offset, rng.rayleigh(0.07, n) * rng.lognormal(0, 0.5, n)),
+    )
+    thin = np.exp(-0.9 * where.crowding)
     distances = np.empty((n, 3))
-    distances[:, 0] = np.where(lonely, rng.uniform(3.5, 22, n), np.hypot(distance, rng.normal(0, 0.06, n)))
-    distances[:, 1] = distances[:, 0] + rng.exponential(6, n) + 1
-    distances[:, 2] = distances[:, 1] + rng.exponential(5, n)
-    r_mag = np.stack([things.ref_mag[:, 1], *rng.normal(20.8, 1.0, (2, n)).clip(15, 22.5)], axis=1)
-    r_mag[lonely, 0] = rng.normal(21.2, 0.8, lonely.sum())
-    colour = np.stack([things.ref_mag[:, 0] - things.ref_mag[:, 1], *rng.normal(0.7, 0.3, (2, n))], axis=1)
-    score = np.stack([where.star_score, *rng.beta(0.5, 0.5, (2, n))], axis=1)
-    score[:, 1:][rng.random((n, 2)) < 0.4] = 0.5  # where Pan-STARRS1 has too few measurements
+    distances[:, 0] = distance
+    distances[:, 1] = np.maximum(distance, 1.0) + thin * rng.gamma(1.5, 5.0, n)
+    distances[:, 2] = distances[:, 1] + thin * rng.gamma(1.5, 4.5, n)
+    r_mag = np.stack([things.ref_mag[:, 1], *(21.8 - rng.exponential(1.3, (2, n))).clip(13, None)], axis=1)
+    r_mag[lonely, 0] = (22.0 - rng.exponential(1.0, lonely.sum())).clip(14, None)
+    # Magnitudes of a point-source fit to a galaxy scatter.
+    r_mag[:, 0] += np.where(galaxy, np.abs(rng.normal(0.6, 0.6, n)), 0.03 * rng.standard_normal(n))
+    colour = np.stack([things.ref_mag[:, 0] - things.ref_mag[:, 1], *rng.normal(0.7, 0.45, (2, n))], axis=1)
+    score = np.stack([where.star_score, *rng.beta(0.3, 0.35, (2, n))], axis=1)
+    score[:, 1:][rng.random((n, 2)) < 0.27] = 0.5  # where Pan-STARRS1 has too few measurements
+    # nothing within 30 arcsec, mostly south of the catalogue
+    bare = (rng.random(n) < 0.06) | (things.dec < -30)
     for rank in _RANKS:
         at = rank - 1
-        found = distances[:, at] < 30
-        rows[f"sgmag{rank}"] = np.where(found, r_mag[:, at] + colour[:, at], ABSENT)
-        rows[f"srmag{rank}"] = np.where(found, r_mag[:, at], ABSENT)
-        rows[f"simag{rank}"] = np.where(found, r_mag[:, at] - 0.45 * colour[:, at], ABSENT)
-        rows[f"szmag{rank}"] = np.where(found, r_mag[:, at] - 0.65 * colour[:, at], ABSENT)
-        rows[f"sgscore{rank}"] = np.where(found, score[:, at], ABSENT)
+        found = (distances[:, at] < 30) & ~bare
+        faint = np.clip((r_mag[:, at] - 19) / 2.5, 0.3, 1.6)
+        for name, tilt in (("sgmag", 1.0), ("srmag", 0.0), ("simag", -0.45), ("szmag", -0.65)):
+            missing = rng.random(n) < _UNMEASURED[name][at > 0] * faint
+            noise = rng.standard_t(3, n).clip(-5, 5) * np.where(galaxy & (at == 0), 0.35, 0.06)
+            mag = np.round(r_mag[:, at] + tilt * colour[:, at] + noise, 4)
+            rows[f"{name}{rank}"] = np.where(found & ~missing, mag, ABSENT)
+        rows[f"sgscore{rank}"] = np.where(found, np.round(score[:, at], 6), ABSENT)
         rows[f"distpsnr{rank}"] = np.where(found, distances[:, at], ABSENT)
         # Pan-STARRS1 composes its identifiers from the position.
         zone = np.floor((things.dec + 90) * 120).astype(np.int64)
         place = np.floor(things.ra * 1e6).astype(np.int64)
         rows[f"objectidps{rank}"] = np.where(found, (zone * 10**9 + place) * 10**4 + 1000 * rank, 0)
-    rows["nmtchps"] = (distances < 30).sum(axis=1) + rng.poisson(5, n)
-    rows["nframesref"] = np.where(rng.random(n) < 0.8, 15, rng.integers(16, 35, n))
-    rows["jdstartref"] = 2458150.5 + rng.uniform(0, 150, n)
-    rows["jdendref"] = rows["jdstartref"] + rng.uniform(20, 300, n)
-    near = (things.ref_mag[:, 1] < 20.5) & (where.radius == 0)
-    rows["neargaia"] = np.where(near, distances[:, 0], rng.gamma(2, 12, n))
-    rows["maggaia"] = np.where(near, things.ref_mag[:, 1] + 0.1, rng.normal(18.8, 1.3, n).clip(14, 20.7))
-    bright = (near & (things.ref_mag[:, 1] < 14)) | (rng.random(n) < 0.3)
-    rows["neargaiabright"] = np.where(bright, np.where(near, rows["neargaia"], rng.uniform(8, 88, n)), ABSENT)
-    rows["maggaiabright"] = np.where(bright, rng.uniform(10, 13.9, n), ABSENT)
+    seen = (distances < 30).sum(axis=1)
+    rows["nmtchps"] = np.where(bare, 0, seen + np.exp(1.1 + 2.0 * where.crowding + 0.6 * rng.standard_normal(n)))
+    rows["nframesref"] = np.where(rng.random(n) < 0.7, 15, 15 + rng.gamma(1.2, 5.0, n))
+    rows["jdstartref"] = np.round(2458150.5 + rng.uniform(0, 150, n), 6)
+    rows["jdendref"] = np.round(rows["jdstartref"] + rng.uniform(20, 300, n), 6)
+    _gaia(rng, rows, things, where, distance, galaxy)
     return rows
 
 
-def reference_id(sky: Exposures, field: int, rcid: int, fid: int) -> int:
+def _gaia(
+    rng: np.random.Generator, rows: np.ndarray, things: Objects, where: Places, distance: np.ndarray, galaxy: np.ndarray
+) -> None:
+    n = things.kind.size
+    near = (things.ref_mag[:, 1] < 20.3) & (~galaxy | (rng.random(n) < np.where(things.of("AGN"), 0.85, 0.25)))
+    near &= ~things.of("asteroid")
+    # counts grow threefold from the poles to the plane, distances shrink with their root
+    rows["neargaia"] = np.where(near, distance, rng.gamma(2, 13, n) * np.exp(-0.8 * where.crowding))
+    rows["neargaia"][~near & (rng.random(n) < 0.3)] = ABSENT
+    rows["maggaia"] = np.where(near, things.ref_mag[:, 1] + 0.1, (20.6 - rng.exponential(1.6, n)).clip(13))
+    bright = near & (things.ref_mag[:, 1] < 14)
+    other = rng.random(n) < 0.22 + 0.4 * where.crowding
+    rows["neargaiabright"] = np.where(bright, distance, np.where(other, 88 * np.sqrt(rng.random(n)), ABSENT))
+    rows["maggaiabright"] = np.where(bright, things.ref_mag[:, 1] + 0.1, (14 - rng.exponential(1.2, n)).clip(8))
+    rows["maggaiabright"][rows["neargaiabright"] == ABSENT] = ABSENT
+
+
+def reference_id(field: int, rcid: int, fid: int) -> int:
     """ZTF's rfid: field, 120, filter and readout channel."""
-    return int(sky.field_id[field]) * 1_000_000 + 120_000 + fid * 100 + rcid
+    return field * 1_000_000 + 120_000 + fid * 100 + rcid

@@ -1,26 +1,23 @@
-"""Cutouts: science, template and difference images of 63 x 63 pixels around a candidate, as gzipped FITS.
+"""Cutouts: science, template and difference images of 63 x 63 pixels around a candidate.
 
-Backgrounds, noise, seeing and the small FITS header follow the images in real ZTF packets: a science image
-of one exposure, a template of some fifteen, matched in background, and their difference, which for a
-negative candidate is template minus science, so that the candidate is always the positive thing in the
-middle.
+Backgrounds, noise and seeing follow the images in real ZTF packets: a science image of one exposure, a template of
+some fifteen, resampled, which makes its noise smooth, and matched in background, and their difference, which for a
+negative candidate is template minus science, so that the candidate is always the positive thing in the middle.
 """
 
-import struct
-import zlib
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+
+from alerce_dagster.simulation.artefacts import EDGE, POINT, add_artefact, add_glow
 
 SIZE = 63
 GAIN = 6.2  # electrons per DN
 SATURATION = 55_000.0  # DN
 # A difference image of limit m (5 sigma) and zero point z has this many times its pixel noise as flux error.
 FLUX_ERROR_PER_PIXEL_NOISE = 7.0
-
-# How the candidate itself looks.
-POINT, HOT_PIXEL, COSMIC_RAY, DIPOLE, EDGE, SATURATED, NOISE_PEAK = range(7)
 
 
 class Scene(NamedTuple):
@@ -40,24 +37,47 @@ class Scene(NamedTuple):
     angle: np.ndarray
     difference_flux: np.ndarray  # (n,) size of the candidate's flux
     positive: np.ndarray  # (n,) bool
-    look: np.ndarray  # (n,) POINT ... NOISE_PEAK
+    look: np.ndarray  # (n,) POINT or an artefact
     source_x: np.ndarray  # (n,) subpixel position of the candidate
     source_y: np.ndarray
     background: np.ndarray  # (n,) DN
     noise: np.ndarray  # (n,) DN per pixel of the science image
     seeing: np.ndarray  # (n,) pixel
     ref_seeing: np.ndarray  # (n,) pixel
+    depths: np.ndarray  # (n, 4) pixels to the edge of the detector left, right, below and above the candidate
 
 
 def render(rng: np.random.Generator, scene: Scene) -> np.ndarray:
-    """Images of each alert, float32 (n, 3, 63, 63) in DN: science, template, difference; NaN beyond an
-    edge."""
+    """Images of each alert, float32 (n, 3, 63, 63) in DN: science, template, difference; `crop` cuts them at the
+    edges."""
     n = scene.background.size
     noise = rng.standard_normal((n, 3, SIZE, SIZE), dtype=np.float32)
     draws = rng.random((n, 8))
+    texture = _texture(rng, n)
     images = np.empty((n, 3, SIZE, SIZE), np.float32)
-    _render(*scene, noise, draws, images)
+    _render(*scene, noise, draws, texture, images)
     return images
+
+
+def _texture(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Weights of neighbouring pixels (n, 3, 2): of the noise of each image, along x and y.
+
+    Half the correlations that real cutouts have. Charge smears along columns; how smooth a difference is depends on
+    the kernel that matched its seeing.
+    """
+    kernel = rng.normal(0, 0.065, n)
+    mean = np.array([[-0.035, 0.010], [0.245, 0.255], [-0.025, 0.04]])
+    correlation = mean + rng.normal(0, 1, (n, 3, 2)) * np.array([[0.032, 0.032], [0.04, 0.04], [0.025, 0.025]])
+    correlation[:, 2] += kernel[:, None]
+    correlation[:, 1] += np.abs(kernel)[:, None] * 0.5
+    return 0.5 * correlation
+
+
+def crop(images: np.ndarray, depths: np.ndarray) -> np.ndarray:
+    """The part (3, height, width) of an alert's images that lies on the detector, as ZTF cuts it."""
+    left, right, below, above = np.minimum(depths.astype(int), SIZE // 2)
+    middle = SIZE // 2
+    return images[:, middle - below : middle + above + 1, middle - left : middle + right + 1]
 
 
 def background(noise: np.ndarray) -> np.ndarray:
@@ -95,144 +115,76 @@ def _add_galaxy(image, x, y, flux, fwhm, radius, sersic, axis_ratio, angle):
             r = np.sqrt(along**2 + across**2 + soft) / radius
             profile[j, i] = np.exp(-b * (r ** (1.0 / sersic) - 1.0))
             total += profile[j, i]
-    image += profile * (flux / total)
+    # Of a galaxy larger than the cutout only a part is in it (Graham and Driver 2005, PASA 22, 118, equation 2).
+    whole = 2 * np.pi * sersic * radius**2 * axis_ratio * np.exp(b) * b ** (-2 * sersic) * math.gamma(2 * sersic)
+    image += profile * (flux / max(total, whole))
 
 
 @njit(cache=True, nogil=True)
-def _add_artefact(science, difference, look, sign, flux, fwhm, scene_science, draws, noise):
-    """What is in the science image and not in the sky. `draws` are uniform in 0..1, `noise` is normal.
-
-    A negative one is a hole in the science image.
-    """
-    middle = SIZE // 2
-    if look == HOT_PIXEL:
-        pixels = 1 + int(2 * draws[0])
-        for k in range(pixels):
-            value = sign * 0.3 * flux / (1 + 2 * k)
-            science[middle, middle + k] += value
-            difference[middle, middle + k] += value
-    elif look == COSMIC_RAY:
-        length = 3 + int(14 * draws[0])
-        angle = np.pi * draws[1]
-        value = sign * 0.8 * flux / length
-        start = draws[2] * length
-        for k in range(2 * length):
-            step = 0.5 * k - start
-            j = int(np.round(middle + step * np.sin(angle)))
-            i = int(np.round(middle + step * np.cos(angle)))
-            if 0 <= i < SIZE and 0 <= j < SIZE:
-                science[j, i] += 0.5 * value
-                difference[j, i] += 0.5 * value
-    elif look == DIPOLE:
-        # The images do not lie on one another: what is left is the slope of the scene.
-        dx, dy = draws[0] - 0.5, draws[1] - 0.5
-        for j in range(1, SIZE - 1):
-            for i in range(1, SIZE - 1):
-                slope_x = 0.5 * (scene_science[j, i + 1] - scene_science[j, i - 1])
-                slope_y = 0.5 * (scene_science[j + 1, i] - scene_science[j - 1, i])
-                difference[j, i] += dx * slope_x + dy * slope_y
-    elif look == SATURATED:
-        # Near saturation no kernel matches: residuals in proportion to the star, in rings and at random.
-        for j in range(SIZE):
-            for i in range(SIZE):
-                r = np.hypot(i - middle, j - middle)
-                ring = 0.03 * np.cos(2.2 * r / fwhm + 6.28 * draws[0])
-                difference[j, i] += scene_science[j, i] * (ring + 0.03 * noise[j, i])
-    elif look == NOISE_PEAK:
-        for j in range(middle - 1, middle + 2):
-            for i in range(middle - 1, middle + 2):
-                value = sign * 0.2 * flux / (1.0 + np.hypot(i - middle, j - middle))
-                science[j, i] += value
-                difference[j, i] += value
-
-
-@njit(cache=True, nogil=True)
-def _hide_beyond_edge(images, draws):
-    """The detector ends inside the cutout, and its last rows glow."""
-    depth = 3 + int(24 * draws[0])
-    side = int(4 * draws[1])
-    for j in range(SIZE):
-        for i in range(SIZE):
-            inside = (i, j, SIZE - 1 - i, SIZE - 1 - j)[side] - depth
-            if inside < 0:
-                images[:, j, i] = np.nan
-            else:
-                glow = 40.0 * np.exp(-inside / 2.5)
-                images[0, j, i] += glow
-                images[2, j, i] += glow
+def _correlated(white, near_x, near_y, far):
+    """Noise of the same scatter whose pixels know their neighbours: a cross of weights around 1."""
+    smooth = white.copy()
+    norm = np.sqrt(1 + 2 * near_x**2 + 2 * near_y**2 + 4 * far**2)
+    for j in range(2, SIZE - 2):
+        for i in range(2, SIZE - 2):
+            close = near_y * (white[j - 1, i] + white[j + 1, i]) + near_x * (white[j, i - 1] + white[j, i + 1])
+            wide = white[j - 2, i] + white[j + 2, i] + white[j, i - 2] + white[j, i + 2]
+            smooth[j, i] = (white[j, i] + close + far * wide) / norm
+    return smooth
 
 
 @njit(cache=True, nogil=True)
 def _render(
     x, y, flux, radius, sersic, axis_ratio, angle, difference_flux, positive, look,
-    source_x, source_y, background, sigma, seeing, ref_seeing, noise, draws, images,
+    source_x, source_y, background, sigma, seeing, ref_seeing, depths, noise, draws, texture, images,
 ):  # fmt: skip
     for a in range(background.size):
         science_scene = np.zeros((SIZE, SIZE))
         template_scene = np.zeros((SIZE, SIZE))
         source = np.zeros((SIZE, SIZE))
+        # pixels are as large as the seeing is sharp: their square blurs too
+        blurred, ref_blurred = np.sqrt(seeing[a] ** 2 + 0.2), np.sqrt(ref_seeing[a] ** 2 + 0.2)
         for k in range(flux.shape[1]):
-            if flux[a, k] <= 0.0:
+            if flux[a, k] <= 0.01:
                 continue
             if radius[a, k] > 0.0:
                 shape = (radius[a, k], sersic[a, k], axis_ratio[a, k], angle[a, k])
-                _add_galaxy(science_scene, x[a, k], y[a, k], flux[a, k], seeing[a], *shape)
-                _add_galaxy(template_scene, x[a, k], y[a, k], flux[a, k], ref_seeing[a], *shape)
+                _add_galaxy(science_scene, x[a, k], y[a, k], flux[a, k], blurred, *shape)
+                _add_galaxy(template_scene, x[a, k], y[a, k], flux[a, k], ref_blurred, *shape)
             else:
-                _add_point(science_scene, x[a, k], y[a, k], flux[a, k], seeing[a])
-                _add_point(template_scene, x[a, k], y[a, k], flux[a, k], ref_seeing[a])
+                _add_point(science_scene, x[a, k], y[a, k], flux[a, k], blurred)
+                _add_point(template_scene, x[a, k], y[a, k], flux[a, k], ref_blurred)
         sign = 1.0 if positive[a] else -1.0
         if look[a] == POINT or look[a] == EDGE:
-            _add_point(source, source_x[a], source_y[a], sign * difference_flux[a], seeing[a])
+            _add_point(source, source_x[a], source_y[a], sign * difference_flux[a], blurred)
+        # what the matching of the two point spread functions leaves of stars
         mismatch = 0.16 * (draws[a, 7] - 0.5)
-        ref_sigma = 0.23 * sigma[a]
+        ref_sigma = 0.23 * sigma[a] * np.exp(draws[a, 6] - 0.5)
         science, template, difference = images[a, 0], images[a, 1], images[a, 2]
+        ref_noise = _correlated(noise[a, 1], texture[a, 1, 0], texture[a, 1, 1], 0.0)
+        own_noise = _correlated(noise[a, 0], texture[a, 0, 0], texture[a, 0, 1], 0.0)
+        grain = np.empty((SIZE, SIZE))
         for j in range(SIZE):
             for i in range(SIZE):
                 signal = max(science_scene[j, i] + source[j, i], 0.0)
-                grain = np.sqrt(sigma[a] ** 2 + signal / GAIN) * noise[a, 0, j, i]
-                smooth = np.sqrt(ref_sigma**2 + 0.05 * signal / GAIN) * noise[a, 1, j, i]
-                science[j, i] = background[a] + science_scene[j, i] + source[j, i] + grain
+                grain[j, i] = np.sqrt(sigma[a] ** 2 + signal / GAIN) * own_noise[j, i]
+                smooth = np.sqrt(ref_sigma**2 + template_scene[j, i] / GAIN / 15) * ref_noise[j, i]
+                science[j, i] = background[a] + science_scene[j, i] + source[j, i] + grain[j, i]
                 template[j, i] = background[a] + template_scene[j, i] + smooth
-                difference[j, i] = (
-                    source[j, i] + grain - smooth + mismatch * (science_scene[j, i] - template_scene[j, i])
-                )
-        shown = (look[a], sign, difference_flux[a], seeing[a])
-        _add_artefact(science, difference, *shown, science_scene, draws[a], noise[a, 2])
-        # Matching the images blurs the noise of the difference a little.
+                grain[j, i] -= smooth
+        matched = _correlated(grain, texture[a, 2, 0] + 0.017, texture[a, 2, 1] - 0.005, -0.05)
         for j in range(SIZE):
-            for i in range(SIZE - 1):
-                difference[j, i] = 0.97 * difference[j, i] + 0.03 * difference[j, i + 1]
+            for i in range(SIZE):
+                left = mismatch * (science_scene[j, i] - template_scene[j, i])
+                # flat fields and kernels are good to a part in a hundred
+                left += 0.013 * science_scene[j, i] * noise[a, 2, SIZE - 1 - j, i]
+                difference[j, i] = source[j, i] + 0.95 * matched[j, i] + left
+        shown = (look[a], sign, difference_flux[a], blurred)
+        add_artefact(science, difference, *shown, science_scene, draws[a], noise[a, 2])
+        for j in range(SIZE):
+            for i in range(SIZE):
                 science[j, i] = min(science[j, i], SATURATION)
                 template[j, i] = min(template[j, i], SATURATION)
-        difference *= sign
         if look[a] == EDGE:
-            _hide_beyond_edge(images[a], draws[a])
-
-
-# --- FITS -----------------------------------------------------------------------------------------
-
-_CARDS = (
-    "SIMPLE  =  T",
-    "BITPIX  =                  -32",
-    "NAXIS   =                    2",
-    f"NAXIS1  = {SIZE:20d}",
-    f"NAXIS2  = {SIZE:20d}",
-    "BUNIT   = 'DN      '",
-    "END",
-)
-_HEADER = "".join(card.ljust(80) for card in _CARDS).ljust(2880).encode()
-_PADDING = bytes(-4 * SIZE * SIZE % 2880)
-_GZIP_HEADER = b"\x1f\x8b\x08\x00" + bytes(4) + b"\x00\x03"  # no name, no time: equal images give equal bytes
-
-
-def fits_gz(images: np.ndarray) -> list[bytes]:
-    """Gzipped FITS files of images (n, 63, 63), 32-bit floats, with the header of ZTF's cutouts."""
-    big_endian = images.astype(">f4")
-    files = []
-    for image in big_endian:
-        data = _HEADER + image.tobytes() + _PADDING
-        deflate = zlib.compressobj(1, zlib.DEFLATED, -15, 8, zlib.Z_RLE)  # noise has no patterns to look for
-        body = deflate.compress(data) + deflate.flush()
-        files.append(_GZIP_HEADER + body + struct.pack("<II", zlib.crc32(data), len(data)))
-    return files
+            add_glow(images[a], depths[a])
+        difference *= sign

@@ -4,31 +4,37 @@ What is measured comes from `measurements` and `catalogue`, the images from `cut
 into ZTF's record and written as Avro.
 """
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from alerce_dagster.simulation import avro
+from alerce_dagster.simulation import avro, images
 from alerce_dagster.simulation import cutouts as stamps
-from alerce_dagster.simulation import measurements as ztf
-from alerce_dagster.simulation import sky as skies
+from alerce_dagster.simulation.artefacts import LOOKS, POINT
 from alerce_dagster.simulation.catalogue import ABSENT, CATALOGUE, reference_id
+from alerce_dagster.simulation.fits import fits_gz
+from alerce_dagster.simulation.measurements import DETECTION, limit_noise
+from alerce_dagster.simulation.places import HEIGHT, WIDTH, Places, pixels_from_reference
+from alerce_dagster.simulation.populations.population import AB_ZERO_POINT
+from alerce_dagster.simulation.sky import Objects
+from alerce_dagster.simulation.survey import Exposures
 from alerce_dagster.surveys.ztf import schema as ztf_records
 from alerce_dagster.surveys.ztf.schema import PIXEL_SCALE, VERSION, ztf_schema
 
 HISTORY_DAYS = 30.0  # as far back as previous candidates and forced photometry of a packet go
-_CHUNK = 128  # alerts whose cutouts are drawn at a time
+_KEPT = 500  # objects whose calibrations are kept
+_KEPT_EPOCHS = 6000  # written epochs of objects that are kept for their next packets, some 500 bytes each
+_CALIBRATED = ("magzpsciunc", "magzpscirms", "clrcoeff", "clrcounc")
+_PROGRAMME = {"programpi": "Kulkarni", "rbversion": "t17_f5_c3"}
 
 
 class World(NamedTuple):
-    """All that packets are made of. Detections are rows of `rows`; `row_of` finds those of lasting
-    objects."""
+    """All that packets are made of. Detections are rows of `rows`; `row_of` finds those of lasting objects, which
+    come first among `things`."""
 
-    seed: int
-    sky: skies.Exposures
-    things: skies.Objects
-    where: ztf.Places
+    sky: Exposures
+    things: Objects
+    where: Places
     catalogue: np.ndarray
     names: list[str]
     rows: np.ndarray
@@ -39,18 +45,24 @@ class World(NamedTuple):
     forced: np.ndarray  # (lasting object, epoch): forced flux, µJy
 
 
-def packets(world: World, alerts: np.ndarray) -> Iterator[tuple[int, bytes]]:
-    """Row of the detection and bytes of the packet, for each alert in the given order."""
-    writer = _Writer(world)
-    for begin in range(0, alerts.size, _CHUNK):
-        chunk = alerts[begin : begin + _CHUNK]
-        rng = np.random.default_rng([world.seed, 1, begin])
-        images = stamps.render(rng, _scene(world, rng, chunk))
-        files = [stamps.fits_gz(images[:, place]) for place in range(3)]
-        extras = _alert_fields(world, rng, chunk)
-        for i, row in enumerate(chunk):
-            cutouts = (files[0][i], files[1][i], files[2][i])
-            yield int(row), writer.packet(int(row), extras[i].item(), cutouts)
+class Packets:
+    """Makes the packets of a world, some at a time. What is written of one epoch of an object is kept for its next
+    packets."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self._writer = world, _Writer(world)
+
+    def make(self, rng: np.random.Generator, alerts: np.ndarray) -> list[bytes]:
+        """The packets of some detections (rows of the world)."""
+        world = self._world
+        scene = _scene(world, rng, alerts)
+        drawn = stamps.render(rng, scene)
+        extras = _alert_fields(world, rng, alerts)
+        made = []
+        for i, row in enumerate(alerts):
+            cutouts = [fits_gz(image) for image in stamps.crop(drawn[i], scene.depths[i])]
+            made.append(self._writer.packet(int(row), extras[i].item(), cutouts))
+        return made
 
 
 def _scene(world: World, rng: np.random.Generator, chunk: np.ndarray) -> stamps.Scene:
@@ -58,76 +70,74 @@ def _scene(world: World, rng: np.random.Generator, chunk: np.ndarray) -> stamps.
     rows, thing = world.rows[chunk], world.thing[chunk]
     things, where = world.things, world.where
     n = chunk.size
+    band = world.sky.band[world.epoch[chunk]]
     scale = 10 ** (0.4 * rows["magzpsci"].astype(float))  # DN of magnitude 0
     neighbours = where.neighbours[thing]
-    shape = (n, 1 + neighbours.shape[1])
-    x, y, flux = np.empty(shape), np.empty(shape), np.empty(shape)
-    x[:, 0] = ((rows["ra"] - rows["ranr"] + 180) % 360 - 180) * np.cos(np.radians(rows["dec"])) * 3600
-    y[:, 0] = (rows["decnr"] - rows["dec"]) * 3600
-    x[:, 0] /= PIXEL_SCALE  # east is left
-    y[:, 0] /= PIXEL_SCALE
-    x[:, 1:], y[:, 1:] = neighbours[..., 0], neighbours[..., 1]
-    band = world.epoch[chunk] % 2
-    flux[:, 0] = scale * 10 ** (-0.4 * things.ref_mag[thing, band])
-    flux[:, 1:] = scale[:, None] * 10 ** (-0.4 * (neighbours[..., 2] + np.where(band == 0, 0.6, 0)[:, None]))
+    reference = pixels_from_reference(rows["ra"], rows["dec"], rows["ranr"], rows["decnr"])
+    x = np.concatenate([reference[:, :1], neighbours[..., 0]], axis=1)  # east is left
+    y = np.concatenate([-reference[:, 1:], neighbours[..., 1]], axis=1)
+    mag = np.concatenate(
+        [things.ref_mag[thing, band][:, None], neighbours[..., 2] + 0.6 * (band == 0)[:, None]], axis=1
+    )
+    shape = mag.shape
     radius, sersic = np.zeros(shape), np.ones(shape)
     axis_ratio, angle = np.ones(shape), np.zeros(shape)
-    radius[:, 0], sersic[:, 0] = where.radius[thing], where.sersic[thing]
+    radius[:, 0], sersic[:, 0] = things.radius[thing] / PIXEL_SCALE, where.sersic[thing]
     axis_ratio[:, 0], angle[:, 0] = where.axis_ratio[thing], where.angle[thing]
 
-    looks = np.array(
-        [stamps.HOT_PIXEL, stamps.COSMIC_RAY, stamps.DIPOLE, stamps.EDGE, stamps.SATURATED, stamps.NOISE_PEAK]
-    )
-    bogus = things.kind[thing] == skies.CLASSES.index("bogus")
-    look = np.where(bogus, looks[np.minimum(things.subkind[thing], looks.size - 1)], stamps.POINT)
-    difference = scale * 10 ** (-0.4 * rows["magpsf"].astype(float))
+    bogus = things.of("bogus")[thing]
+    look = np.array([LOOKS[name] if b else POINT for name, b in zip(things.subclass[thing], bogus, strict=True)])
     noise = scale * 10 ** (-0.4 * rows["diffmaglim"].astype(float)) / 5 / stamps.FLUX_ERROR_PER_PIXEL_NOISE
     seeing = world.sky.seeing[things.field[thing], world.epoch[chunk]]
+    across, up = rows["xpos"].astype(float), rows["ypos"].astype(float)
     return stamps.Scene(
-        x,
-        y,
-        flux,
-        radius,
-        sersic,
-        axis_ratio,
-        angle,
-        difference,
-        world.positive[chunk],
-        look,
-        rng.uniform(-0.5, 0.5, n),
-        rng.uniform(-0.5, 0.5, n),
-        stamps.background(noise),
-        noise,
-        seeing,
-        seeing * rng.normal(1.0, 0.09, n),
+        x=x,
+        y=y,
+        flux=scale[:, None] * 10 ** (-0.4 * mag),
+        radius=radius,
+        sersic=sersic,
+        axis_ratio=axis_ratio,
+        angle=angle,
+        difference_flux=scale * 10 ** (-0.4 * rows["magpsf"].astype(float)),
+        positive=world.positive[chunk],
+        look=look,
+        source_x=rng.uniform(-0.5, 0.5, n),
+        source_y=rng.uniform(-0.5, 0.5, n),
+        background=stamps.background(noise) * rng.lognormal(0, 0.35, n),
+        noise=noise * rng.lognormal(0.0, 0.16, n),
+        seeing=seeing,
+        ref_seeing=seeing * rng.normal(1.0, 0.09, n),
+        depths=np.stack([across, WIDTH - across, up, HEIGHT - up], axis=1),
     )
 
 
-_ALERT = np.dtype(
-    [(name, "f8") for name in ("drb", "dsnrms", "ssnrms", "dsdiff", "zpmed", "clrmed", "clrrms", "zpclrcov")]
-    + [("nmatches", "i8")]
-)
+_DRAWN = ("drb", "dsnrms", "ssnrms", "dsdiff")
+_OF_IMAGE = ("zpclrcov", "zpmed", "clrmed", "clrrms", "nmatches")
+_ALERT = np.dtype([(name, "i8" if name == "nmatches" else "f8") for name in (*_DRAWN, *_OF_IMAGE)])
 
 
 def _alert_fields(world: World, rng: np.random.Generator, chunk: np.ndarray) -> np.ndarray:
-    """Fields that only candidates have, and that are drawn anew for each of them."""
-    rows = world.rows[chunk]
+    """Fields that only candidates have: those of the alert, drawn anew, and those of its image."""
+    rows, thing = world.rows[chunk], world.thing[chunk]
     n = chunk.size
     extras = np.zeros(n, _ALERT)
-    bogus = world.things.kind[world.thing[chunk]] == skies.CLASSES.index("bogus")
-    extras["drb"] = np.where(bogus, rng.beta(0.4, 6, n), 1 - rng.exponential(3e-4, n))
-    extras["dsnrms"] = rows["scorr"] * rng.lognormal(0, 0.2, n)
-    extras["ssnrms"] = 1.9 * rows["scorr"] * rng.lognormal(0, 0.2, n)
+    bogus = world.things.of("bogus")[thing]
+    sure = 1 - 10 ** -rng.normal(4.6, 1.1, n).clip(0.1)
+    doubt = 10 ** rng.normal(-2.4, 1.1, n).clip(-9, -0.1)
+    # the network takes a few real ones for artefacts, faint ones above all
+    extras["drb"] = np.where(bogus | (rng.random(n) < 0.03), doubt, sure)
+    extras["ssnrms"] = rows["scorr"] / (0.97 * rng.beta(1.6, 1.5, n).clip(0.03))
+    extras["dsnrms"] = extras["ssnrms"] / rng.lognormal(0.69, 0.27, n).clip(1.08)
     extras["dsdiff"] = extras["dsnrms"] - extras["ssnrms"]
-    extras["zpmed"] = rows["magzpsci"] + rng.normal(0.02, 0.03, n)
-    extras["clrmed"], extras["clrrms"] = rng.normal(0.64, 0.08, n), rng.normal(0.29, 0.05, n).clip(0.1)
-    extras["zpclrcov"] = -1.5e-5
-    extras["nmatches"] = rng.integers(200, 2000, n)
+    terms = np.array([band.colour_term for band in world.sky.model.bands])[rows["fid"] - 1]
+    image = images.calibration(rows["pid"], rows["magzpsci"].astype(float), world.where.crowding[thing], terms)
+    for name in _OF_IMAGE:
+        extras[name] = image[name]
     return extras
 
 
 class _Writer:
-    """Packets of a world. What is written of one epoch of an object is kept for its next packets."""
+    """The records of a world's packets, in Avro."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -135,9 +145,10 @@ class _Writer:
         self.candidate = avro.record_encoder(ztf_records.CANDIDATE)
         self.previous = avro.record_encoder(ztf_records.PRV_CANDIDATE)
         self.forced = avro.record_encoder(ztf_records.FP_HIST)
-        self.written: dict[int, dict[tuple[bool, int], bytes]] = {}  # by epoch
+        self.written: dict[tuple[bool, int, int], bytes] = {}
+        self.calibrations: dict[int, np.ndarray] = {}  # by object
 
-    def packet(self, row: int, extras: tuple, cutouts: tuple[bytes, bytes, bytes]) -> bytes:
+    def packet(self, row: int, extras: tuple, cutouts: list[bytes]) -> bytes:
         """The packet of one detection, as a container of one record.
 
         The parts of the record are encoded one by one and joined: in Avro a record is its fields in order.
@@ -168,7 +179,6 @@ class _Writer:
                 ),
             ]
         )
-        self._forget(epoch)
         return b"".join([self.header, avro.long(1), avro.data(body), avro.SYNC])
 
     def _candidate(self, row: int, thing: int, epoch: int, mjd: np.ndarray, extras: tuple) -> dict[str, Any]:
@@ -186,45 +196,66 @@ class _Writer:
         values |= {
             "ndethist": before + max(earlier.size, 1),
             "ncovhist": int(world.where.n_cov_before[thing]) + int((mjd <= mjd[epoch]).sum()),
-            "jdstarthist": float(first) + 2400000.5,
+            "jdstarthist": float(images.julian_date(np.asarray(first))),
             "jdendhist": values["jd"],
             "tooflag": 0,
-            "rfid": reference_id(world.sky, int(world.things.field[thing]), values["rcid"], values["fid"]),
-            "exptime": 30.0,
+            "rfid": reference_id(values["field"], values["rcid"], values["fid"]),
+            "exptime": world.sky.model.exposure_time,
             "drbversion": "d6_m7",
             "ssdistnr": ABSENT,
             "ssmagnr": ABSENT,
             "ssnamenr": "null",
         }
-        asteroid = world.things.kind[thing] == skies.CLASSES.index("asteroid")
-        if asteroid and world.things.subkind[thing] == 0:
-            number = 1000 + (thing * 7919) % 600_000
-            values |= {"ssdistnr": float(thing * 37 % 20) / 10, "ssnamenr": str(number)}
-            values["ssmagnr"] = round(values["magpsf"] + 0.2 * ((thing * 13 % 11) / 5 - 1), 1)
+        body = int(world.things.body[thing])
+        if body >= 0 and world.things.subclass[thing] != "unknown":
+            values |= {"ssdistnr": float(thing % 13 == 0), "ssnamenr": str(1000 + body * 7919 % 600_000)}
+            values["ssmagnr"] = round(values["magpsf"] + 0.35 * ((thing * 13 % 11) / 5 - 1) + 0.1, 1)
         return values
+
+    def _image(self, thing: int, epoch: int) -> images.Image:
+        world = self.world
+        field, band = int(world.things.field[thing]), epoch % world.sky.model.epochs_per_night
+        return images.image(
+            float(world.sky.mjd[field, epoch]),
+            int(world.sky.field_id[field]),
+            int(world.where.rcid[thing]),
+            band,
+            float(world.sky.limit[field, epoch]),
+            float(world.sky.zero_point[field, epoch]),
+        )
+
+    def _calibration(self, thing: int, epoch: int) -> dict[str, float]:
+        """Of an object's image; computed for all its epochs at once, and kept for a while."""
+        world = self.world
+        if thing not in self.calibrations:
+            field = int(world.things.field[thing])
+            pid = images.image_id(np.nan_to_num(world.sky.mjd[field]), world.where.rcid[thing])
+            crowding = np.full(pid.size, world.where.crowding[thing])
+            terms = np.array([band.colour_term for band in world.sky.model.bands])[world.sky.band]
+            rows = images.calibration(pid, world.sky.zero_point[field], crowding, terms)
+            if len(self.calibrations) >= _KEPT:
+                self.calibrations.pop(next(iter(self.calibrations)))
+            self.calibrations[thing] = rows[list(_CALIBRATED)]
+        return dict(zip(_CALIBRATED, self.calibrations[thing][epoch].item(), strict=True))
 
     def _detection(self, row: int, thing: int, epoch: int) -> dict[str, Any]:
         """Fields that a candidate and a previous candidate share."""
         world = self.world
-        values = dict(zip(ztf.DETECTION.names or (), world.rows[row].item(), strict=True))
-        seen = ztf.exposure(world.things, world.where, world.sky, thing, epoch)
-        values |= {
-            "isdiffpos": "t" if world.positive[row] else "f",
-            "pdiffimfilename": seen.pdiffimfilename,
-            "programpi": "Kulkarni",
-            "rbversion": "t17_f5_c3",
-        }
-        return values
+        values = dict(zip(DETECTION.names or (), world.rows[row].item(), strict=True))
+        values["isdiffpos"] = "t" if world.positive[row] else "f"
+        values["pdiffimfilename"] = self._image(thing, epoch).pdiffimfilename
+        return values | _PROGRAMME
 
     def _once(self, forced: bool, thing: int, epoch: int) -> bytes:
-        """The bytes of an epoch of an object in the history of a packet; made once."""
-        written = self.written.setdefault(epoch, {})
-        data = written.get((forced, thing))
+        """The bytes of an epoch of an object in the history of a packet; made once, if asked for again soon."""
+        data = self.written.get((forced, thing, epoch))
         if data is None:
             encode, values = (self.forced, self._forced) if forced else (self.previous, self._previous)
             data = encode(values(thing, epoch))
             if thing < self.world.row_of.shape[0]:  # single detections do not come again
-                written[forced, thing] = data
+                if len(self.written) >= _KEPT_EPOCHS:
+                    self.written.clear()
+                self.written[forced, thing, epoch] = data
         return data
 
     def _previous(self, thing: int, epoch: int) -> dict[str, Any]:
@@ -232,54 +263,44 @@ class _Writer:
         row = int(world.row_of[thing, epoch]) if thing < world.row_of.shape[0] else -1
         if row >= 0:
             return self._detection(row, thing, epoch)
-        seen = ztf.exposure(world.things, world.where, world.sky, thing, epoch)
-        return {
-            **seen._asdict(),
-            **_CALIBRATION[epoch % 2],
-            "programpi": "Kulkarni",
-            "programid": 1,
-            "rbversion": "t17_f5_c3",
-        }
+        seen = self._image(thing, epoch)
+        return {**seen._asdict(), **self._calibration(thing, epoch), **_PROGRAMME, "programid": 1}
 
     def _forced(self, thing: int, epoch: int) -> dict[str, Any]:
         world = self.world
-        seen = ztf.exposure(world.things, world.where, world.sky, thing, epoch)
+        seen = self._image(thing, epoch)
         field = int(world.things.field[thing])
-        to_dn = 10 ** (0.4 * (seen.magzpsci - skies.AB_ZERO_POINT))
-        noise = float(ztf.limit_noise(np.array(seen.diffmaglim))) * to_dn
+        to_dn = 10 ** (0.4 * (seen.magzpsci - AB_ZERO_POINT))
+        noise = float(limit_noise(np.array(seen.diffmaglim))) * to_dn
         east = (world.things.ra[thing] - world.where.ref_ra[thing] + 180) % 360 - 180
         east *= np.cos(np.radians(world.things.dec[thing]))
         north = world.things.dec[thing] - world.where.ref_dec[thing]
+        # at the place of what is seen once there is nothing but noise
+        lasting = thing < world.forced.shape[0]
+        flux = float(world.forced[thing, epoch]) * to_dn if lasting else 0.8 * noise * self._noise(thing, seen.pid)
         pixel_noise = noise / stamps.FLUX_ERROR_PER_PIXEL_NOISE
         return {
             **seen._asdict(),
-            **_CALIBRATION[epoch % 2],
-            "rfid": reference_id(world.sky, field, seen.rcid, seen.fid),
+            **self._calibration(thing, epoch),
+            "rfid": reference_id(seen.field, seen.rcid, seen.fid),
             "sciinpseeing": float(world.sky.seeing[field, epoch]),
             "scibckgnd": float(stamps.background(np.array(pixel_noise))),
             "scisigpix": pixel_noise,
-            "exptime": 30.0,
+            "exptime": world.sky.model.exposure_time,
             "adpctdif1": 0.065,
             "adpctdif2": 0.067,
             "programid": 1,
-            "forcediffimflux": float(world.forced[thing, epoch]) * to_dn,
+            "forcediffimflux": flux,
             "forcediffimfluxunc": 0.8 * noise,
             "procstatus": "0",
             "distnr": float(np.hypot(east, north)) * 3600,
             "ranr": float(world.where.ref_ra[thing]),
             "decnr": float(world.where.ref_dec[thing]),
-            "magnr": float(world.things.ref_mag[thing, epoch % 2]),
+            "magnr": float(world.things.ref_mag[thing, seen.fid - 1]),
             "sigmagnr": float(world.where.ref_mag_err[thing]),
             "chinr": float(world.where.ref_chi[thing]),
             "sharpnr": float(world.where.ref_sharp[thing]),
         }
 
-    def _forget(self, epoch: int) -> None:
-        """Drop what no later packet can ask for."""
-        for old in [e for e in self.written if e < epoch - 2 * HISTORY_DAYS - 4]:
-            del self.written[old]
-
-
-_CALIBRATION = [
-    {"magzpsciunc": 1.5e-5, "magzpscirms": 0.038, "clrcoeff": colour, "clrcounc": 2e-5} for colour in (-0.05, 0.095)
-]
+    def _noise(self, thing: int, pid: int) -> float:
+        return float(images.scatter(np.array([pid]), 100 + thing)[0])

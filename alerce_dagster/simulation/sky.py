@@ -1,29 +1,19 @@
-"""The sky and the survey of the simulation: where things are, how bright they are, and when they are looked
-at.
+"""The sky of the simulation: objects of all classes at their places, and their light at the survey's epochs.
 
-Arrays only: objects, exposures and true difference fluxes. How ZTF measures them and what it writes into a
-packet is in `measurements` and `ztf`, the images are in `cutouts`. Fluxes are in µJy, magnitudes AB, times
-MJD (UTC).
+Populations say what objects are, here they are put on the sky where their class lives. How ZTF measures them is in
+`measurements`. Fluxes are in µJy, magnitudes AB, times MJD (UTC).
 """
 
-from datetime import date
 from typing import NamedTuple
 
 import numpy as np
 
-AB_ZERO_POINT = 23.9
-CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
-SUBCLASSES = {
-    "AGN": ("QSO", "Seyfert"),
-    "SN": ("SNIa", "SNII"),
-    "VS": ("RRL", "EB", "LPV"),
-    "asteroid": ("known", "unknown"),
-    "bogus": ("hot pixel", "cosmic ray", "dipole", "edge", "saturated star", "noise"),
-}
-HISTORY_NIGHTS = 60  # simulated before the first night of alerts, so that its packets have a past
-BANDS = ("g", "r")  # an epoch with an even number is in g, one with an odd number in r
+from alerce_dagster.simulation.populations import explosions, nuclei, once, outbursts, periodic
+from alerce_dagster.simulation.populations.population import Population
+from alerce_dagster.simulation.populations.taxonomy import CLASSES, SINGLE, STAMP_CLASS, STAMP_CLASSES
+from alerce_dagster.simulation.survey import Exposures
 
-_MJD_2000 = 51544  # of 2000-01-01
+EXPLODE_BEFORE = 70.0  # d before the first night: older explosions have faded
 _TO_GALACTIC = np.array(  # rotation from ICRS to galactic coordinates
     [
         [-0.0548755604, -0.8734370902, -0.4838350155],
@@ -32,44 +22,49 @@ _TO_GALACTIC = np.array(  # rotation from ICRS to galactic coordinates
     ]
 )
 _OBLIQUITY = np.radians(23.4393)
-
-
-class Exposures(NamedTuple):
-    """What the survey does in each field: arrays (field, epoch); two epochs a night, NaN where not
-    observed."""
-
-    field_ra: np.ndarray  # deg, (field,)
-    field_dec: np.ndarray
-    field_id: np.ndarray
-    first_night: int  # MJD of the first night of the history
-    mjd: np.ndarray
-    limit: np.ndarray  # mag, 5 sigma
-    zero_point: np.ndarray  # mag of 1 DN
-    seeing: np.ndarray  # pixel
+# Scale heights in degrees of galactic latitude; minus: shunned by dust within that latitude.
+_LATITUDES = {
+    "YSO": 6.0,
+    "CEP": 5.0,
+    "LPV": 10.0,
+    "Microlensing": 4.0,
+    "E": 16.0,
+    "DSCT": 16.0,
+    "Periodic-Other": 14.0,
+    "CV/Nova": 22.0,
+    "RRL": 35.0,
+    "Blazar": -8.0,
+}
+_EXTRAGALACTIC = -15.0
 
 
 class Objects(NamedTuple):
     """The objects: one entry each in every array."""
 
+    number: np.ndarray  # in the whole simulation
     kind: np.ndarray  # index into CLASSES
-    subkind: np.ndarray  # index into SUBCLASSES of the class
+    stamp: np.ndarray  # index into STAMP_CLASSES
+    subclass: np.ndarray  # str
     ra: np.ndarray  # deg
     dec: np.ndarray
     field: np.ndarray  # index of the field
     ref_mag: np.ndarray  # (n, 2): magnitude of the reference source in g and r
+    redshift: np.ndarray
     period: np.ndarray  # d, NaN for none
-    start: np.ndarray  # MJD of the explosion, NaN for none
-    peak_mag: np.ndarray  # mag of a supernova's peak, or of a single detection
+    start: np.ndarray  # MJD of the explosion or of the peak of a lensing event, NaN for none
+    radius: np.ndarray  # arcsec, half-light radius of the host, 0 for a point source
+    offset: np.ndarray  # arcsec from the reference source
+    body: np.ndarray  # number of the Solar System body, -1 for none
+    motion: np.ndarray  # (n, 2): arcsec an hour along and across the ecliptic, 0 for what stays
 
-
-def night_mjd(night: date) -> int:
-    """MJD of the beginning of a UTC date."""
-    return (night - date(2000, 1, 1)).days + _MJD_2000
+    def of(self, *names: str) -> np.ndarray:
+        """Whether each object is of one of these classes, fine or stamp."""
+        fine = np.array([name in names or STAMP_CLASS[name] in names for name in CLASSES])
+        return fine[self.kind]
 
 
 def latitudes(ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Galactic latitude, ecliptic latitude and ecliptic longitude in degrees of positions in degrees
-    (ICRS)."""
+    """Galactic latitude, ecliptic latitude and ecliptic longitude in degrees of positions in degrees (ICRS)."""
     a, d = np.radians(ra), np.radians(dec)
     unit = np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)])
     galactic = np.arcsin(np.clip((_TO_GALACTIC @ unit)[2], -1, 1))
@@ -79,214 +74,108 @@ def latitudes(ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     return np.degrees(galactic), np.degrees(np.arcsin(np.clip(north, -1, 1))), longitude
 
 
-def exposures(rng: np.random.Generator, start: date, nights: int) -> Exposures:
-    """A survey of the sky that is up, every second night in g and r, from 60 nights before `start` on.
+def objects(
+    rng: np.random.Generator, sky: Exposures, kind: np.ndarray, fields: np.ndarray, first_number: int
+) -> tuple[Objects, np.ndarray]:
+    """Objects of classes `kind` (index into CLASSES) in the given fields, and their flux (n, epochs) in µJy.
 
-    One night in eight of the history is lost to weather, none of the nights asked for. The sky is bright
-    around full moon, and limits follow.
-    """
-    ra, dec = _fields()
-    n_nights = HISTORY_NIGHTS + nights
-    first_night = night_mjd(start) - HISTORY_NIGHTS
-    opposition = (first_night + np.arange(n_nights) - 51623.3) / 365.25 * 360 + 180  # RA at midnight, deg
-    hours = ((ra[:, None] - opposition + 180) % 360 - 180) / 15
-    clear = rng.random(n_nights) > 0.125
-    clear[HISTORY_NIGHTS:] = True
-    visited = (np.add.outer(np.arange(ra.size), np.arange(n_nights)) % 2 == 0) & (np.abs(hours) < 5) & clear
-
-    # Palomar's midnight is at 8h UT; the second band follows after some forty minutes.
-    time = first_night + np.arange(n_nights) + (8 + 0.85 * hours) / 24 + rng.normal(0, 0.01, visited.shape)
-    later = time + rng.uniform(0.02, 0.06, visited.shape)
-    g_first = rng.random(visited.shape) < 0.5
-    mjd = np.stack([np.where(g_first, time, later), np.where(g_first, later, time)], axis=2)
-    mjd[~visited] = np.nan
-    for night in range(n_nights):  # one telescope: exposures start at least 38 s apart, on full seconds
-        when = mjd[:, night].ravel()
-        order = np.argsort(when)[: np.isfinite(when).sum()]
-        spacing = np.arange(order.size) * 38
-        seconds = np.round((when[order] - first_night - night) * 86400) - spacing
-        seconds = np.maximum.accumulate(seconds) + spacing
-        when[order] = first_night + night + seconds / 86400
-        mjd[:, night] = when.reshape(-1, 2)
-
-    phase = (first_night + np.arange(n_nights) - 51549.76) / 29.5306  # 0 at new moon
-    moon = 0.5 - 0.5 * np.cos(2 * np.pi * phase)
-    shape = mjd.shape
-    limit = np.array([20.5, 20.35]) - moon[:, None] ** 2 * np.array([0.9, 0.6]) + rng.normal(0, 0.2, shape)
-    seeing = np.array([2.2, 2.0]) * rng.lognormal(0, 0.18, shape)
-    zero_point = np.array([26.28, 26.2]) + rng.normal(0, 0.05, shape)
-    flat = (ra.size, 2 * n_nights)
-    return Exposures(
-        ra,
-        dec,
-        200 + np.arange(ra.size),
-        first_night,
-        mjd.reshape(flat),
-        (limit - 0.8 * np.log10(seeing / 2)).reshape(flat),
-        zero_point.reshape(flat),
-        seeing.reshape(flat),
-    )
-
-
-def _fields() -> tuple[np.ndarray, np.ndarray]:
-    """Centres of fields of 7 by 7 degrees in rows of equal declination, north of -28 degrees."""
-    ra, dec = [], []
-    for row in np.arange(-28.0, 85.0, 7.0):
-        n = int(np.ceil(360 * np.cos(np.radians(row)) / 7))
-        ra.append(np.arange(n) * 360 / n)
-        dec.append(np.full(n, row))
-    return np.concatenate(ra), np.concatenate(dec)
-
-
-def objects(rng: np.random.Generator, sky: Exposures, kind: np.ndarray, nights: int) -> Objects:
-    """Objects of the given classes in fields that are observed in the last `nights` nights.
-
-    Variable stars keep to the Milky Way, asteroids to the ecliptic, galaxies away from the dust.
+    The flux of an object that is seen once is the same at all epochs: `measurements` chooses the one.
     """
     n = kind.size
-    ra, dec, field = _positions(rng, sky, kind, nights)
-    subkind = np.zeros(n, np.int64)
-    for number, name in enumerate(CLASSES):
-        share = {"AGN": (0.7, 0.3), "SN": (0.7, 0.3), "VS": (0.4, 0.35, 0.25), "asteroid": (0.9, 0.1)}.get(name)
-        chosen = kind == number
-        subkind[chosen] = rng.choice(len(SUBCLASSES[name]), chosen.sum(), p=share)
-
-    is_agn, is_sn, is_vs = (kind == CLASSES.index(name) for name in ("AGN", "SN", "VS"))
-    lpv = is_vs & (subkind == 2)
-    eclipsing = is_vs & (subkind == 1)
-    r_mag = np.where(is_agn, rng.normal(18.0, 0.7, n), np.where(is_sn, rng.normal(18.3, 1.2, n), 22.0))
-    r_mag = np.where(is_vs, np.where(lpv, rng.uniform(13.5, 16, n), rng.uniform(14.2, 18, n)), r_mag)
-    single = ~(is_agn | is_sn | is_vs)
-    r_mag = np.where(single, rng.uniform(20.5, 22.8, n), r_mag)
-    colour = np.where(is_agn, rng.normal(0.3, 0.15, n), rng.normal(0.6, 0.2, n))
-    colour = np.where(lpv, rng.normal(1.8, 0.3, n), colour)
-    # Artefacts of bright stars sit on bright stars.
-    for name, low, high in (("dipole", 13.0, 16.0), ("saturated star", 11.0, 12.8)):
-        on_star = (kind == CLASSES.index("bogus")) & (subkind == SUBCLASSES["bogus"].index(name))
-        r_mag = np.where(on_star, rng.uniform(low, high, n), r_mag)
-
-    period = np.where(eclipsing, 10 ** rng.uniform(-0.6, 0.7, n), rng.uniform(0.42, 0.75, n))
-    period = np.where(is_vs, np.where(lpv, rng.uniform(120, 450, n), period), np.nan)
-    first = sky.first_night + HISTORY_NIGHTS
-    explosion = np.where(is_sn, rng.uniform(first - 45, first + nights, n), np.nan)
-    peak = np.where(
-        is_sn,
-        rng.triangular(15.8, 19.2, 19.4, n),
-        19.9 - rng.exponential(np.where(kind == CLASSES.index("bogus"), 1.8, 0.9), n),
+    ra, dec, field = _positions(rng, sky, kind, fields)
+    nothing = np.full(n, np.nan)
+    made = Objects(
+        number=first_number + np.arange(n),
+        kind=kind,
+        stamp=np.array([STAMP_CLASSES.index(STAMP_CLASS[name]) for name in CLASSES])[kind],
+        subclass=np.full(n, "", "U16"),
+        ra=ra,
+        dec=dec,
+        field=field,
+        ref_mag=np.empty((n, 2)),
+        redshift=nothing.copy(),
+        period=nothing.copy(),
+        start=nothing.copy(),
+        radius=np.zeros(n),
+        offset=np.zeros(n),
+        body=np.full(n, -1),
+        motion=np.zeros((n, 2)),
     )
-    ref_mag = np.stack([r_mag + colour, r_mag], axis=1)
-    return Objects(kind, subkind, ra, dec, field, ref_mag, period, explosion, peak)
+    flux = np.empty((n, sky.mjd.shape[1]), np.float32)
+    for number in np.unique(kind):
+        chosen = np.flatnonzero(kind == number)
+        population = _population(rng, CLASSES[number], chosen.size, sky)
+        for name in ("subclass", "ref_mag", "redshift", "period", "start", "radius", "offset"):
+            getattr(made, name)[chosen] = getattr(population, name)
+        flux[chosen] = population.flux(sky.mjd[field[chosen]], sky.band)
+    moving = made.of("asteroid")
+    made.body[moving] = made.number[moving]
+    made.motion[moving] = np.stack(once.motion(rng, made.subclass[moving]), axis=1)
+    return made, flux
+
+
+def _population(rng: np.random.Generator, name: str, n: int, sky: Exposures) -> Population:
+    first = sky.first_night + sky.history_nights
+    last = float(sky.first_night + sky.mjd.shape[1] // sky.model.epochs_per_night)
+    if name in explosions.TYPES:
+        return explosions.explosions(rng, name, n, first - EXPLODE_BEFORE, last)
+    if name in ("QSO", "AGN", "Blazar"):
+        return nuclei.nuclei(rng, name, n)
+    if name == "YSO":
+        return nuclei.young_stars(rng, n)
+    if name == "CV/Nova":
+        return outbursts.cataclysmic(rng, n, first - 40, last)
+    if name == "Microlensing":
+        return outbursts.lensing(rng, n, first - 30, last + 30)
+    if name in SINGLE:
+        return once.asteroids(rng, n) if name == "asteroid" else once.artefacts(rng, n)
+    return periodic.periodic(rng, name, n)
+
+
+def moved(things: Objects, hours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (deg) some hours later, for bodies that move along the ecliptic."""
+    *_, here = latitudes(things.ra, things.dec)
+    slope = np.arctan(np.tan(_OBLIQUITY) * np.cos(np.radians(here)))  # of the ecliptic against the equator, nearly
+    along, across = (things.motion * hours[:, None] / 3600).T
+    east, north = along * np.cos(slope) - across * np.sin(slope), along * np.sin(slope) + across * np.cos(slope)
+    return (things.ra + east / np.cos(np.radians(things.dec))) % 360, things.dec + north
 
 
 def _positions(
-    rng: np.random.Generator, sky: Exposures, kind: np.ndarray, nights: int
+    rng: np.random.Generator, sky: Exposures, kind: np.ndarray, fields: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions by rejection: drawn evenly over the observed fields, kept by the density of the class."""
-    observed = np.isfinite(sky.mjd[:, 2 * HISTORY_NIGHTS :]).any(axis=1)
-    usable = np.flatnonzero(observed)
+    """Positions by rejection: drawn evenly over the fields, kept by the density of the class there.
+
+    Densities are relative to the best field of those given, so that every class finds a place in any of them.
+    """
+    half = 0.49 * sky.model.field_size
+    b, beta, _ = latitudes(sky.field_ra[fields], sky.field_dec[fields])
+    best = {name: density(name, b, beta).max() for name in CLASSES}
     n = kind.size
     ra, dec, field = np.empty(n), np.empty(n), np.empty(n, np.int64)
     missing = np.arange(n)
     while missing.size:
         size = missing.size
-        trial = usable[rng.integers(0, usable.size, size)]
-        trial_dec = sky.field_dec[trial] + rng.uniform(-3.4, 3.4, size)
+        trial = fields[rng.integers(0, fields.size, size)]
+        trial_dec = sky.field_dec[trial] + rng.uniform(-half, half, size)
         cos_dec = np.cos(np.radians(sky.field_dec[trial]))
-        trial_ra = (sky.field_ra[trial] + rng.uniform(-3.4, 3.4, size) / cos_dec) % 360
+        trial_ra = (sky.field_ra[trial] + rng.uniform(-half, half, size) / cos_dec) % 360
         b, beta, _ = latitudes(trial_ra, trial_dec)
-        density = {
-            "AGN": np.abs(b) > 18,
-            "SN": np.abs(b) > 12,
-            "VS": np.exp(-np.abs(b) / 18),
-            "asteroid": np.exp(-np.abs(beta) / 8),
-            "bogus": np.ones(size),
-        }
-        accepted = rng.random(size) < np.choose(kind[missing], [density[name].astype(float) for name in CLASSES])
+        chance = np.array([density(name, b, beta) / best[name] for name in CLASSES])
+        accepted = rng.random(size) < chance[kind[missing], np.arange(size)]
         done = missing[accepted]
         ra[done], dec[done], field[done] = trial_ra[accepted], trial_dec[accepted], trial[accepted]
         missing = missing[~accepted]
     return ra, dec, field
 
 
-def difference_fluxes(rng: np.random.Generator, things: Objects, sky: Exposures) -> np.ndarray:
-    """True difference flux (µJy) of each object at each epoch of its field, (object, epoch); NaN where not
-    observed.
-
-    Supernovae rise and fall, RR Lyrae follow a saw-tooth of harmonics, eclipsing binaries have two dips,
-    long-period variables a slow sine, active nuclei a damped random walk (Kelly et al. 2009). Asteroids and
-    artefacts have none.
-    """
-    mjd = sky.mjd[things.field]
-    band = np.arange(mjd.shape[1]) % 2
-    reference = 10 ** (-0.4 * (things.ref_mag[:, band] - AB_ZERO_POINT))
-    flux = np.zeros(mjd.shape)
-    steps = _damped_random_walk(rng, things, mjd.shape[1] // 2)
-
-    for number, name in enumerate(CLASSES[:3]):
-        chosen = np.flatnonzero(things.kind == number)
-        if not chosen.size:
-            continue
-        time, ref = mjd[chosen], reference[chosen]
-        if name == "SN":
-            flux[chosen] = _supernova(rng, things, chosen, time, band)
-        elif name == "AGN":
-            amplitude = rng.uniform(0.12, 0.35, (chosen.size, 1)) * np.where(band == 0, 1.0, 0.8)
-            flux[chosen] = ref * (10 ** (-0.4 * amplitude * np.repeat(steps[chosen], 2, axis=1)) - 1)
-        else:
-            flux[chosen] = ref * (10 ** (-0.4 * _stellar_variation(rng, things, chosen, time, band)) - 1)
-    flux[np.isnan(mjd)] = np.nan
-    return flux
-
-
-def _damped_random_walk(rng: np.random.Generator, things: Objects, n_nights: int) -> np.ndarray:
-    """Walks of unit variance, one step a night, minus the value they had when the reference was taken."""
-    memory = np.exp(-1 / 10 ** rng.uniform(1.6, 2.7, things.kind.size))
-    value = rng.standard_normal(things.kind.size)
-    reference = rng.standard_normal(things.kind.size)
-    walk = np.empty((things.kind.size, n_nights))
-    for night in range(n_nights):
-        value = memory * value + np.sqrt(1 - memory**2) * rng.standard_normal(things.kind.size)
-        walk[:, night] = value - reference
-    return walk
-
-
-def _supernova(
-    rng: np.random.Generator, things: Objects, chosen: np.ndarray, time: np.ndarray, band: np.ndarray
-) -> np.ndarray:
-    """Rise as 1 - exp(-(t/rise)^2); then type Ia falls exponentially with a shoulder, type II stays on a
-    plateau."""
-    age = time - things.start[chosen, None]
-    rise = rng.uniform(9, 14, (chosen.size, 1))
-    plateau = (things.subkind[chosen] == 1)[:, None]
-    fall = np.where(band == 0, rng.uniform(14, 20, (chosen.size, 1)), rng.uniform(22, 32, (chosen.size, 1)))
-    after = np.clip(age - 1.6 * rise, 0, None)
-    shoulder = np.where(band == 1, 0.25, 0.05) * np.exp(-(((after - 24) / 9) ** 2))
-    ia = np.exp(-after / fall) + shoulder
-    ii = np.where(band == 1, 1 / (1 + np.exp((after - 75) / 6)), np.exp(-after / 45))
-    rising = 1 - np.exp(-((np.clip(age, 0, None) / (0.8 * rise)) ** 2))
-    peak = 10 ** (-0.4 * (things.peak_mag[chosen, None] + np.where(band == 0, 0.1, 0.0) - AB_ZERO_POINT))
-    return np.where(age > 0, peak * rising * np.where(plateau, ii, ia), 0.0)
-
-
-def _stellar_variation(
-    rng: np.random.Generator, things: Objects, chosen: np.ndarray, time: np.ndarray, band: np.ndarray
-) -> np.ndarray:
-    """Magnitudes relative to the reference image."""
-    n = chosen.size
-    phase = (time / things.period[chosen, None] + rng.random((n, 1))) % 1
-    strength = np.where(band == 0, 1.0, 0.72)
-    # RR Lyrae: steep rise, slow fall
-    saw = np.zeros_like(phase)
-    for harmonic, weight in enumerate((1.0, 0.46, 0.3, 0.17, 0.1), 1):
-        saw += weight * np.sin(2 * np.pi * harmonic * phase + 0.35 * (harmonic - 1))
-    rr_lyrae = rng.uniform(0.25, 0.5, (n, 1)) * strength * saw
-    # eclipsing binaries: dips of two depths and one width; the reference, a mean of images, is a bit fainter
-    depth, second = rng.uniform(0.3, 1.0, (n, 1)), rng.uniform(0.3, 1.0, (n, 1))
-    width = rng.uniform(0.03, 0.09, (n, 1))
-    dips = np.exp(-0.5 * (((phase + 0.5) % 1 - 0.5) / width) ** 2)
-    dips += second * np.exp(-0.5 * ((phase - 0.5) / width) ** 2)
-    eclipsing = depth * (dips - 0.12)
-    # long-period variables
-    slow = rng.uniform(0.4, 1.6, (n, 1)) * strength * np.sin(2 * np.pi * phase)
-    kind = things.subkind[chosen, None]
-    return np.where(kind == 0, rr_lyrae, np.where(kind == 1, eclipsing, slow))
+def density(name: str, b: np.ndarray, beta: np.ndarray) -> np.ndarray:
+    """Surface density of a class, in units of its own, at galactic and ecliptic latitudes (deg)."""
+    if name == "bogus":
+        return np.ones(b.shape)
+    if name == "asteroid":
+        return np.exp(-np.abs(beta) / 8)
+    height = _LATITUDES.get(name, _EXTRAGALACTIC)
+    if height > 0:
+        return np.exp(-np.abs(b) / height)
+    return np.where(np.abs(b) > -height, 1.0, 1e-3)

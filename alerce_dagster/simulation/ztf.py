@@ -4,15 +4,13 @@
     for packet in simulation.packets: ...        # in the order of time, one at a time
     simulation.truth                             # one row per object
 
-Every packet is an Avro container in ZTF's schema 4.02: the candidate, what the 30 days before it saw at its
-place (detections, upper limits, forced photometry) and three cutouts. The same arguments give the same
-bytes. It is a sky to run a broker on, to test and to show it; for rates of classes or for training it is no
-substitute.
+Every packet is an Avro container in ZTF's schema 4.02: the candidate, what the 30 days before it saw at its place
+(detections, upper limits, forced photometry) and three cutouts. The same arguments give the same bytes. Packets are
+made while they are read, patch of sky by patch of sky: of each, a few tens of bytes are held until its turn.
 """
 
-import gzip
-import io
 import tarfile
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from itertools import groupby
@@ -23,29 +21,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from alerce_dagster.simulation import measurements as ztf
-from alerce_dagster.simulation import sky as skies
-from alerce_dagster.simulation.catalogue import catalogue
-from alerce_dagster.simulation.packets import World, packets
-from alerce_dagster.surveys.tables import FLOAT, INT, TEXT, column
+from alerce_dagster.simulation import survey
+from alerce_dagster.simulation import world as worlds
+from alerce_dagster.simulation.deflate import GzipWriter
+from alerce_dagster.simulation.packets import Packets, World
+from alerce_dagster.simulation.truth import TRUTH, truth
 
-LASTING = {"AGN": 0.3, "SN": 0.3, "VS": 0.4}  # shares of objects that are seen again and again
-SINGLE = {"asteroid": 0.6, "bogus": 0.4}  # shares of those that are seen once
-MIN_SINGLE = 0.25  # of the alerts
-_ALERTS_PER_OBJECT_AND_NIGHT = 0.35  # of a lasting object, about
+__all__ = ["TRUTH", "SimulatedPacket", "Simulation", "simulate", "write_simulation"]
 
-TRUTH = pa.schema(
-    [
-        column("oid", TEXT, "", "the object"),
-        column("class_name", TEXT, "", "what it is: AGN, SN, VS, asteroid or bogus"),
-        column("subclass", TEXT, "", "what of these"),
-        column("ra", FLOAT, "deg", "true right ascension"),
-        column("dec", FLOAT, "deg", "true declination"),
-        column("period", FLOAT, "d", "of a variable star"),
-        column("explosion_mjd", FLOAT, "d", "of a supernova"),
-        column("n_alerts", INT, "", "alerts of it in the simulation"),
-    ]
-)
+MIN_SINGLE = 0.25  # of the alerts are of asteroids and artefacts, at least
+_ALERTS_PER_OBJECT_AND_NIGHT = 0.33  # of a lasting object, about
+_OBJECTS_PER_PATCH = 3000
+_MEMORY = 256 << 20  # bytes of patches that are kept at hand
+_CHUNK = 128  # alerts whose packets are made at a time
 
 
 class SimulatedPacket(NamedTuple):
@@ -68,57 +56,17 @@ def simulate(
 ) -> Simulation:
     """Exactly `n_alerts` alerts in `nights` nights from `start` (UTC date) on.
 
-    `n_objects` is the number of active nuclei, supernovae and variable stars on the sky, by default as many
-    as give three quarters of the alerts; asteroids and artefacts, one alert each, make up the rest and at
-    least a quarter. Raises ValueError for numbers below one.
+    `n_objects` is the number of objects on the sky that are seen again and again, by default as many as give three
+    quarters of the alerts; asteroids and artefacts, one alert each, make up the rest and at least a quarter. Raises
+    ValueError for numbers below one.
     """
     if n_alerts < 1 or nights < 1 or (n_objects is not None and n_objects < 1):
         raise ValueError("n_alerts, nights and n_objects must be at least one")
     if n_objects is None:
         n_objects = max(1, round(n_alerts * (1 - MIN_SINGLE) / (_ALERTS_PER_OBJECT_AND_NIGHT * nights)))
-    rng = [np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(4)]
-    sky = skies.exposures(rng[0], start, nights)
-
-    lasting = skies.objects(rng[1], sky, _kinds(rng[1], LASTING, n_objects), nights)
-    flux = skies.difference_fluxes(rng[1], lasting, sky)
-    limit = sky.limit[lasting.field]
-    measured, error, detected = ztf.detect(rng[1], flux, limit)
-    forced = flux + 0.8 * ztf.limit_noise(limit) * rng[1].standard_normal(flux.shape)
-    thing, epoch = np.nonzero(detected)
-    recent = np.flatnonzero(epoch >= 2 * skies.HISTORY_NIGHTS)
-    n_single = max(n_alerts - recent.size, round(MIN_SINGLE * n_alerts))
-    chosen = rng[1].permutation(recent)[: n_alerts - n_single]
-
-    singles = skies.objects(rng[2], sky, _kinds(rng[2], SINGLE, n_single), nights)
-    s_epoch, s_flux, s_error = _single_detections(rng[2], singles, sky)
-    things = skies.Objects(*(np.concatenate(pair) for pair in zip(lasting, singles, strict=True)))
-    where = ztf.places(rng[3], things, sky)
-    all_thing = np.concatenate([thing, n_objects + np.arange(n_single)])
-    all_epoch = np.concatenate([epoch, s_epoch])
-    all_flux = np.concatenate([measured[thing, epoch], s_flux])
-    all_error = np.concatenate([error[thing, epoch], s_error])
-    rows = ztf.detections(rng[3], things, where, sky, all_thing, all_epoch, all_flux, all_error)
-    alerts = np.concatenate([chosen, thing.size + np.arange(n_single)])
-    alerts = alerts[np.lexsort((rows["candid"][alerts], rows["jd"][alerts]))]
-
-    row_of = np.full(detected.shape, -1)
-    row_of[thing, epoch] = np.arange(thing.size)
-    names = _names(things, start)
-    world = World(
-        seed,
-        sky,
-        things,
-        where,
-        catalogue(rng[3], things, where),
-        names,
-        rows,
-        all_thing,
-        all_epoch,
-        all_flux > 0,
-        row_of,
-        forced,
-    )
-    return Simulation(_truth(world, alerts), _dated(world, alerts))
+    sky = survey.exposures(np.random.default_rng([seed, 0]), start, nights)
+    patches = _Patches(sky, seed, start, n_objects, n_alerts)
+    return Simulation(patches.truth(), _in_order(patches, seed))
 
 
 def write_simulation(
@@ -152,72 +100,89 @@ def write_simulation(
 
 def _write_archive(path: Path, packets: Iterable[SimulatedPacket]) -> None:
     """A gzipped tar that holds no time of its making, so that equal packets give equal bytes."""
-    with (
-        path.open("wb") as file,
-        # Cutouts are compressed already: the fastest level packs the rest.
-        gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w") as tar,
-    ):
+    with path.open("wb") as file:
+        packed = GzipWriter(file)
         for packet in packets:
             info = tarfile.TarInfo(f"{packet.candid}.avro")
             info.size = len(packet.data)
-            tar.addfile(info, io.BytesIO(packet.data))
+            packed.write(info.tobuf(tarfile.USTAR_FORMAT) + packet.data + bytes(-info.size % tarfile.BLOCKSIZE))
+        packed.write(bytes(2 * tarfile.BLOCKSIZE))
+        packed.close()
 
 
-# --- objects --------------------------------------------------------------------------------------
+class _Patches:
+    """The sky in patches of fields that are observed one after the other; the last ones used are kept."""
+
+    def __init__(self, sky: survey.Exposures, seed: int, start: date, n_objects: int, n_alerts: int) -> None:
+        self.sky, self.start = sky, start
+        parts = _observed_fields(sky, max(1, n_objects // _OBJECTS_PER_PATCH))
+        shares = _split(n_objects, len(parts))
+        first = np.cumsum([0, *shares])
+        self.plans = [
+            worlds.Plan((seed, number), fields, share, int(begin))
+            for number, (fields, share, begin) in enumerate(zip(parts, shares, first, strict=False), 1)
+        ]
+        self._lasting: dict[int, worlds.Lasting] = {}
+        recent = np.array([self._find(number).recent.size for number in range(len(self.plans))])
+        n_lasting = min(n_alerts - round(MIN_SINGLE * n_alerts), int(recent.sum()))
+        self.lasting = np.diff(np.round(np.cumsum([0, *recent]) * (n_lasting / max(recent.sum(), 1))).astype(int))
+        self.single = _split(n_alerts - n_lasting, len(parts))
+        self._single_number = n_objects + np.cumsum([0, *self.single])
+        self._made: OrderedDict[int, tuple[World, np.ndarray, Packets]] = OrderedDict()
+
+    def _find(self, number: int) -> worlds.Lasting:
+        """The lasting objects of a patch; those of a small sky are kept until they are in a world."""
+        if number in self._lasting:
+            return self._lasting.pop(number)
+        found = worlds.lasting(self.sky, self.plans[number])
+        if len(self.plans) == 1:
+            self._lasting[number] = found
+        return found
+
+    def world(self, number: int) -> tuple[World, np.ndarray, Packets]:
+        """A patch, its alerts and the maker of its packets."""
+        if number in self._made:
+            self._made.move_to_end(number)
+            return self._made[number]
+        counts = int(self.lasting[number]), int(self.single[number]), int(self._single_number[number])
+        made, alerts = worlds.world(self.sky, self.plans[number], self._find(number), *counts, self.start)
+        self._made[number] = made, alerts, Packets(made)
+        while len(self._made) > 1 and sum(worlds.size(m) for m, *_ in self._made.values()) > _MEMORY:
+            self._made.popitem(last=False)
+        return self._made[number]
+
+    def truth(self) -> pa.Table:
+        return pa.concat_tables([truth(*self.world(number)[:2]) for number in range(len(self.plans))])
 
 
-def _kinds(rng: np.random.Generator, shares: dict[str, float], n: int) -> np.ndarray:
-    """Classes of n objects in the given shares, as exact as whole numbers allow, in random order."""
-    edges = np.round(np.cumsum([0.0, *shares.values()]) * n).astype(int)
-    numbers = [skies.CLASSES.index(name) for name in shares]
-    return rng.permutation(np.repeat(numbers, np.diff(edges)))
+def _observed_fields(sky: survey.Exposures, n: int) -> list[np.ndarray]:
+    """Fields of the nights asked for in at most n parts, each of neighbours in right ascension: in time too."""
+    observed = np.flatnonzero(np.isfinite(sky.mjd[:, sky.first_epoch :]).any(axis=1))
+    last = np.nanmax(sky.mjd[observed, sky.first_epoch :] % 1, axis=1)
+    return np.array_split(observed[np.argsort(last, kind="stable")], min(n, observed.size))
 
 
-def _single_detections(
-    rng: np.random.Generator, singles: skies.Objects, sky: skies.Exposures
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Epoch, flux and its error (µJy) of the one detection of each asteroid and artefact."""
-    mjd = sky.mjd[singles.field].copy()
-    mjd[:, : 2 * skies.HISTORY_NIGHTS] = np.nan
-    epoch = np.argmax(np.where(np.isfinite(mjd), rng.random(mjd.shape), -1.0), axis=1)
-    limit = sky.limit[singles.field, epoch]
-    mag = np.minimum(singles.peak_mag, limit - rng.uniform(0.2, 0.6, limit.size))
-    flux = 10 ** (-0.4 * (mag - skies.AB_ZERO_POINT))
-    error = np.hypot(ztf.ERROR_OVER_LIMIT * ztf.limit_noise(limit), 0.025 * flux)
-    negative = (singles.kind == skies.CLASSES.index("bogus")) & (rng.random(limit.size) < 0.4)
-    return epoch, np.where(negative, -flux, flux), error
+def _split(total: int, parts: int) -> np.ndarray:
+    """A whole number in nearly equal parts."""
+    return np.diff(np.arange(parts + 1) * total // parts)
 
 
-def _names(things: skies.Objects, start: date) -> list[str]:
-    """ZTF's names: the year of the first detection and seven letters, each name once."""
-    repeats = np.isin(things.kind, [skies.CLASSES.index(name) for name in ("AGN", "VS")])
-    year = np.where(repeats, 18, start.year % 100)
-    # Multiplication with a number that shares no factor with 26 visits every name before it repeats one.
-    code = (np.arange(things.kind.size, dtype=np.int64) * 1_000_000_007 + 123_456_789) % 26**7
-    letters = np.stack([code // 26**power % 26 for power in range(6, -1, -1)], axis=1) + ord("a")
-    return [f"ZTF{y:02d}{bytes(row).decode()}" for y, row in zip(year, letters.astype(np.uint8), strict=True)]
-
-
-def _truth(world: World, alerts: np.ndarray) -> pa.Table:
-    things = world.things
-    n_alerts = np.bincount(world.thing[alerts], minlength=things.kind.size)
-    seen = np.flatnonzero(n_alerts)
-    names = [skies.CLASSES[kind] for kind in things.kind[seen]]
-    columns = {
-        "oid": [world.names[i] for i in seen],
-        "class_name": names,
-        "subclass": [skies.SUBCLASSES[c][s] for c, s in zip(names, things.subkind[seen], strict=True)],
-        "ra": things.ra[seen],
-        "dec": things.dec[seen],
-        "period": pa.array(things.period[seen], from_pandas=True),
-        "explosion_mjd": pa.array(things.start[seen], from_pandas=True),
-        "n_alerts": n_alerts[seen],
-    }
-    return pa.table(columns, schema=TRUTH)
-
-
-def _dated(world: World, alerts: np.ndarray) -> Iterator[SimulatedPacket]:
-    for row, data in packets(world, alerts):
-        day = int(world.rows["jd"][row] - 2400000.5) - skies.night_mjd(date(2000, 1, 1))
-        yield SimulatedPacket(date(2000, 1, 1) + timedelta(days=day), int(world.rows["candid"][row]), data)
+def _in_order(patches: _Patches, seed: int) -> Iterator[SimulatedPacket]:
+    """The packets of all patches in the order of time."""
+    parts = []
+    for number in range(len(patches.plans)):
+        world, alerts, _ = patches.world(number)
+        parts.append((np.full(alerts.size, number), alerts, world.rows["jd"][alerts], world.rows["candid"][alerts]))
+    patch, row, jd, candid = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.lexsort((candid, jd))
+    for begin in range(0, order.size, _CHUNK):
+        chunk = order[begin : begin + _CHUNK]
+        data: dict[int, bytes] = {}
+        for number in np.unique(patch[chunk]):
+            of_patch = chunk[patch[chunk] == number]
+            maker = patches.world(int(number))[2]
+            rng = np.random.default_rng([seed, 1 + int(number), 2, begin])
+            data.update(zip(of_patch.tolist(), maker.make(rng, row[of_patch]), strict=True))
+        for i in chunk.tolist():
+            night = date(1858, 11, 17) + timedelta(days=int(jd[i] - 2400000.5))
+            yield SimulatedPacket(night, int(candid[i]), data[i])
