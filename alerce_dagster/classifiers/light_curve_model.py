@@ -5,8 +5,9 @@ in `light_curve_training`. A model is a folder with `model.npz` (trees, calibrat
 model's identity) and `model.json` (what they mean).
 
 Every light curve gets a row. Probabilities are P(top class) P(class | top class), each calibrated. A *prediction set*
-holds the true class with 90 % probability (conformal prediction): all classes whose probability reaches the class's
-threshold. The reason says why a class is or is not given:
+holds the true class in 90 % of cases (conformal prediction, Romano et al. 2020): the most probable classes, until their
+probabilities add up to a level that was found on held-out objects with as many epochs. The reason says why a class is
+or is not given:
 
 ===================================  ===================================================================
 reason                               class
@@ -37,6 +38,8 @@ from alerce_dagster.lightcurves.features.batch import Batch, select
 DEFAULT_MODEL = Path(__file__).parent / "models" / "light_curve_classifier"
 UNDETERMINED = "undetermined"
 FOREST_FLOOR = 1e-3  # a forest's share of votes below it counts as it: no vote is not proof
+COVERAGE = 0.9  # of prediction sets
+EPOCH_EDGES = (10, 16, 25, 50, 100)  # epochs in g and r that divide the levels of the prediction sets
 _CHUNK = 2_000  # light curves at a time, so that memory does not grow with their number
 
 
@@ -84,7 +87,7 @@ class LightCurveClassifier:
     """A light-curve model with its description; load it with `LightCurveClassifier.load`."""
 
     heads: dict[str, Head]
-    thresholds: np.ndarray
+    levels: np.ndarray
     mix: np.ndarray
     description: dict[str, Any]
     model_hash: str
@@ -151,7 +154,7 @@ class LightCurveClassifier:
 
     def judge(self, p: np.ndarray, n_epochs: np.ndarray, x: np.ndarray) -> Answers:
         """The rules of abstention on probabilities (n, k) of light curves with `n_epochs` (n,)."""
-        sets = prediction_sets(p, self.thresholds)
+        sets = prediction_sets(p, self.levels[epoch_bin(n_epochs)])
         enough = n_epochs >= MIN_EPOCHS
         sets[~enough] = True
         size = sets.sum(axis=1)
@@ -170,11 +173,29 @@ class LightCurveClassifier:
         return Answers(p, sets, top, chosen, reason, x)
 
 
-def prediction_sets(p: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Bool (n, k): classes at least as probable as their threshold (k,); the most probable one always."""
-    sets = np.nan_to_num(p) >= thresholds
-    sets[np.arange(len(p)), np.nan_to_num(p).argmax(axis=1)] = True
-    return sets
+def epoch_bin(n_epochs: np.ndarray) -> np.ndarray:
+    """Which of len(EPOCH_EDGES) + 1 bins a number of epochs (n,) falls in."""
+    return np.searchsorted(EPOCH_EDGES, n_epochs, side="right")
+
+
+def probability_before(p: np.ndarray) -> np.ndarray:
+    """Summed probability (n, k) of the classes that are more probable than each class (the earlier of equals)."""
+    p = np.nan_to_num(p)
+    order = np.argsort(-p, axis=1, kind="stable")
+    ranked = np.take_along_axis(p, order, axis=1)
+    before = np.cumsum(ranked, axis=1) - ranked
+    out = np.empty_like(before)
+    np.put_along_axis(out, order, before, axis=1)
+    return out
+
+
+def prediction_sets(p: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Bool (n, k): the most probable classes until their probabilities (n, k) add up to the row's level (n,).
+
+    The most probable class is always in it.
+    """
+    before = probability_before(p)
+    return (before <= levels[:, None]) | (before == 0.0)
 
 
 def answers_table(oids: np.ndarray, answers: Answers, classifier: LightCurveClassifier) -> pa.Table:
@@ -194,9 +215,9 @@ def answers_table(oids: np.ndarray, answers: Answers, classifier: LightCurveClas
     return pa.table(columns)
 
 
-def save(heads: dict[str, Head], thresholds: np.ndarray, mix: np.ndarray, file: Path) -> str:
+def save(heads: dict[str, Head], levels: np.ndarray, mix: np.ndarray, file: Path) -> str:
     """Write model.npz; returns its SHA-256. The same numbers give the same bytes."""
-    arrays = {"thresholds": np.asarray(thresholds, "<f8"), "mix": np.asarray(mix, "<f8")}
+    arrays = {"levels": np.asarray(levels, "<f8"), "mix": np.asarray(mix, "<f8")}
     for name, head in heads.items():
         arrays |= head.found.arrays(name)
         arrays[f"{name}.temperature"] = np.asarray(head.temperature, "<f8")
@@ -221,7 +242,7 @@ def _parts(artefact: bytes, description: dict[str, Any]) -> tuple[dict[str, Head
             raise ValueError(f"the model file does not choose among {k} classes in {name!r}")
         heads[name] = Head(found, temperature, bias, bool(arrays[f"{name}.is_forest"]))
     k = sum(len(names) for names in taxonomy.values())
-    thresholds, mix = arrays["thresholds"], arrays["mix"]
-    if thresholds.shape != (k,) or mix.shape != (k,):
-        raise ValueError(f"the model file does not hold thresholds and shares of {k} classes")
-    return heads, thresholds, mix
+    levels, mix = arrays["levels"], arrays["mix"]
+    if levels.shape != (len(EPOCH_EDGES) + 1,) or mix.shape != (k,):
+        raise ValueError(f"the model file does not hold levels of prediction sets and the shares of {k} classes")
+    return heads, levels, mix

@@ -13,7 +13,15 @@ import numpy as np
 from alerce_dagster.classifiers import calibration, trees
 from alerce_dagster.classifiers.labelled_light_curves import LabelledLightCurves, folds
 from alerce_dagster.classifiers.light_curve_inputs import MIN_EPOCHS, inputs
-from alerce_dagster.classifiers.light_curve_model import FOREST_FLOOR, Head, combine
+from alerce_dagster.classifiers.light_curve_model import (
+    COVERAGE,
+    EPOCH_EDGES,
+    FOREST_FLOOR,
+    Head,
+    combine,
+    epoch_bin,
+    probability_before,
+)
 from alerce_dagster.classifiers.light_curves import G, R, keep_epochs
 from alerce_dagster.classifiers.taxonomy import LIGHT_CURVE_TAXONOMIES, classes_of
 from alerce_dagster.lightcurves.features.batch import Batch, select, truncate
@@ -117,12 +125,13 @@ def _views(batch: Batch, owner: np.ndarray, days: float, as_is: bool, threads: i
     )
 
 
-def at_days(views: Views, days: float) -> np.ndarray:
-    """Rows of the views that show what was known of each object `days` after its first epoch.
+def at_days(labelled: LabelledLightCurves, views: Views, days: float) -> np.ndarray:
+    """Rows of the views that show what was known of each object `days` after its first epoch, if that was enough.
 
     That is the view with the smallest cut at or beyond `days`: a light curve that ended before is its own cut.
     """
-    rows = np.flatnonzero(views.as_is & (views.days >= days))
+    known = np.diff((labelled.batch if days == FULL else truncate(labelled.batch, days)).starts)
+    rows = np.flatnonzero(views.as_is & (views.days >= days) & (views.n_epochs == known[views.owner]))
     rows = rows[np.lexsort((views.days[rows], views.owner[rows]))]
     first = np.r_[True, np.diff(views.owner[rows]) > 0] if len(rows) else np.zeros(0, bool)
     return rows[first]
@@ -277,9 +286,36 @@ def probabilities(
     return combine(heads, taxonomy)
 
 
-def fit_model(
-    labelled: LabelledLightCurves, views: Views, recipe: Recipe, unseen: Unseen
-) -> tuple[dict[str, Head], dict[str, Any]]:
+def conformal_levels(p: np.ndarray, labels: np.ndarray, n_epochs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Level of the prediction sets in every bin of epochs, from probabilities (v, k) of unseen objects.
+
+    The weighted COVERAGE quantile of the probability that stands before the true class; labels (v,) int.
+    """
+    before = probability_before(p)[np.arange(len(labels)), labels]
+    bins = epoch_bin(n_epochs)
+    out = np.ones(len(EPOCH_EDGES) + 1)
+    for k in range(len(out)):
+        rows = np.flatnonzero(bins == k)
+        if not len(rows):
+            continue
+        rows = rows[np.argsort(before[rows])]
+        # The object that is asked about counts as one more with the largest score (Vovk's correction).
+        share = np.cumsum(weights[rows]) / (weights[rows].sum() + weights[rows].mean())
+        place = np.searchsorted(share, COVERAGE)
+        out[k] = before[rows[place]] if place < len(rows) else 1.0
+    return out
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A calibrated model and what it rests on: mix (k,) are the shares of the classes it is calibrated for."""
+
+    heads: dict[str, Head]
+    levels: np.ndarray
+    mix: np.ndarray
+
+
+def fit_model(labelled: LabelledLightCurves, views: Views, recipe: Recipe, unseen: Unseen) -> Fitted:
     """Heads trained on every object, calibrated by what others said of objects they had not seen."""
     taxonomy = LIGHT_CURVE_TAXONOMIES[recipe.taxonomy]
     labels = labelled.labels(recipe.taxonomy)
@@ -287,14 +323,15 @@ def fit_model(
     weights = view_weights(labelled, views, recipe)
     found = fit_heads(views.take(known), labels[views.owner[known]], weights[known], recipe, recipe.seed)
     rows, mix = judged(labelled, views, recipe)
-    said = {name: values[rows] for name, values in unseen.scores.items()}
     names = labels[views.owner[rows]]
+    said = {name: values[rows] for name, values in unseen.scores.items()}
     fitted = calibrate(said, names, mix, taxonomy)
-    heads = {name: Head(found[name], *fitted[name], recipe.learner == "forest") for name in found}
-    p = probabilities(said, fitted, taxonomy)
     classes = classes_of(taxonomy)
     y = np.array([classes.index(name) for name in names])
-    return heads, {"rows": rows, "weights": mix, "probabilities": p, "labels": y}
+    levels = conformal_levels(probabilities(said, fitted, taxonomy), y, views.n_epochs[rows], mix)
+    shares = np.bincount(y, weights=mix, minlength=len(classes)) / mix.sum()
+    heads = {name: Head(found[name], *fitted[name], recipe.learner == "forest") for name in found}
+    return Fitted(heads, levels, shares)
 
 
 def judged(labelled: LabelledLightCurves, views: Views, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
