@@ -14,7 +14,7 @@ from alerce_dagster.simulation.catalogue import catalogue
 from alerce_dagster.simulation.packets import World
 from alerce_dagster.simulation.places import places
 from alerce_dagster.simulation.populations.taxonomy import CLASSES, LASTING_MIX, SINGLE_MIX
-from alerce_dagster.simulation.sky import Objects, moved, objects
+from alerce_dagster.simulation.sky import Objects, moved, names, objects
 from alerce_dagster.simulation.survey import Exposures
 
 _PAIRED = 0.5  # of the asteroids are found in both exposures of a night
@@ -43,13 +43,14 @@ def lasting(sky: Exposures, plan: Plan) -> Lasting:
     """The lasting objects of a patch."""
     rng = np.random.default_rng([*plan.seed, 0])
     kind = _kinds(rng, LASTING_MIX, plan.n_lasting)
-    things, flux = objects(rng, sky, kind, plan.fields, plan.first_number)
+    things, flux = objects(rng, sky, kind, plan.fields, plan.first_number, sky.first_alerts)
     limit = sky.limit[things.field]
     unseen = ~np.isfinite(sky.mjd[things.field])
     measured, detected = measurements.detect(rng, flux, limit)
     detected &= ~unseen
-    noise = 0.8 * measurements.limit_noise(limit)
-    forced = (flux + noise * rng.standard_normal(flux.shape, dtype=np.float32)).astype(np.float32)
+    forced = (flux + measurements.forced_error(limit) * rng.standard_normal(flux.shape, dtype=np.float32)).astype(
+        np.float32
+    )
     recent = np.flatnonzero(detected)
     recent = recent[recent % detected.shape[1] >= sky.first_epoch]
     return Lasting(things, measured, detected, forced, rng.permutation(recent))
@@ -114,7 +115,7 @@ def _singles(
 
     An asteroid of both exposures of a night is two objects: it has moved on, and the survey does not know it again.
     """
-    things, flux = objects(rng, sky, _kinds(rng, SINGLE_MIX, n), fields, first_number)
+    things, flux = objects(rng, sky, _kinds(rng, SINGLE_MIX, n), fields, first_number, sky.first_alerts)
     epoch = _any_epoch(rng, sky, things.field)
     per_night = sky.model.epochs_per_night
     bodies = np.flatnonzero(things.of("asteroid"))
@@ -143,12 +144,3 @@ def _any_epoch(rng: np.random.Generator, sky: Exposures, field: np.ndarray) -> n
     seen[:, : sky.first_epoch] = False
     number = (rng.random(field.size) * seen.sum(axis=1)[field]).astype(int)
     return np.argmax(np.cumsum(seen, axis=1)[field] > number[:, None], axis=1)
-
-
-def names(things: Objects, start: date) -> list[str]:
-    """ZTF's names: the year of the first detection and seven letters, each name once."""
-    year = np.where(things.of("AGN", "VS"), 18, start.year % 100)
-    # Multiplication with a number that shares no factor with 26 visits every name before it repeats one.
-    code = (things.number * 1_000_000_007 + 123_456_789) % 26**7
-    letters = np.stack([code // 26**power % 26 for power in range(6, -1, -1)], axis=1) + ord("a")
-    return [f"ZTF{y:02d}{bytes(row).decode()}" for y, row in zip(year, letters.astype(np.uint8), strict=True)]

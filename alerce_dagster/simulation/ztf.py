@@ -27,7 +27,7 @@ from alerce_dagster.simulation.deflate import GzipWriter
 from alerce_dagster.simulation.packets import Packets, World
 from alerce_dagster.simulation.truth import TRUTH, truth
 
-__all__ = ["TRUTH", "SimulatedPacket", "Simulation", "simulate", "write_simulation"]
+__all__ = ["TRUTH", "SimulatedPacket", "Simulation", "simulate", "write_simulation", "write_truth"]
 
 MIN_SINGLE = 0.25  # of the alerts are of asteroids and artefacts, at least
 _ALERTS_PER_OBJECT_AND_NIGHT = 0.33  # of a lasting object, about
@@ -37,10 +37,11 @@ _CHUNK = 128  # alerts whose packets are made at a time
 
 
 class SimulatedPacket(NamedTuple):
-    """One alert: the UTC date of its exposure, its candid and its bytes, an Avro container of one record."""
+    """One alert: UTC date of its exposure, candid, object, and its bytes, an Avro container of one record."""
 
     night: date
     candid: int
+    oid: str
     data: bytes
 
 
@@ -85,8 +86,7 @@ def write_simulation(
     `ztf_public_<YYYYMMDD>.tar.gz` per night as ZTF publishes them. `truth.parquet` lies beside them.
     """
     simulation = simulate(n_alerts, nights, seed, n_objects=n_objects, start=start)
-    out.mkdir(parents=True, exist_ok=True)
-    pq.write_table(simulation.truth, out / "truth.parquet")
+    write_truth(out, simulation.truth)
     for night, of_night in groupby(simulation.packets, key=lambda packet: packet.night):
         if archive:
             _write_archive(out / f"ztf_public_{night:%Y%m%d}.tar.gz", of_night)
@@ -96,6 +96,12 @@ def write_simulation(
         for packet in of_night:
             (folder / f"{packet.candid}.avro").write_bytes(packet.data)
     return simulation.truth
+
+
+def write_truth(out: Path, table: pa.Table) -> None:
+    """Write the truth where `write_simulation` does, `<out>/truth.parquet`."""
+    out.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, out / "truth.parquet")
 
 
 def _write_archive(path: Path, packets: Iterable[SimulatedPacket]) -> None:
@@ -177,12 +183,14 @@ def _in_order(patches: _Patches, seed: int) -> Iterator[SimulatedPacket]:
     order = np.lexsort((candid, jd))
     for begin in range(0, order.size, _CHUNK):
         chunk = order[begin : begin + _CHUNK]
-        data: dict[int, bytes] = {}
+        data: dict[int, tuple[str, bytes]] = {}
         for number in np.unique(patch[chunk]):
             of_patch = chunk[patch[chunk] == number]
-            maker = patches.world(int(number))[2]
+            world, _, maker = patches.world(int(number))
             rng = np.random.default_rng([seed, 1 + int(number), 2, begin])
-            data.update(zip(of_patch.tolist(), maker.make(rng, row[of_patch]), strict=True))
+            made = maker.make(rng, row[of_patch])
+            oids = [world.names[thing] for thing in world.thing[row[of_patch]]]
+            data.update(zip(of_patch.tolist(), zip(oids, made, strict=True), strict=True))
         for i in chunk.tolist():
             night = date(1858, 11, 17) + timedelta(days=int(jd[i] - 2400000.5))
-            yield SimulatedPacket(night, int(candid[i]), data[i])
+            yield SimulatedPacket(night, int(candid[i]), *data[i])

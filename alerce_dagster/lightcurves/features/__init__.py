@@ -6,8 +6,9 @@ compiled kernels.
 """
 
 from alerce_dagster.lightcurves.features.batch import Batch, first_detections, n_detections, select, truncate
-from alerce_dagster.lightcurves.features.builders import from_magnitudes, from_reference_folder, from_tables
-from alerce_dagster.lightcurves.features.compute import FEATURES, MIN_DETECTIONS, VERSION, compute
+from alerce_dagster.lightcurves.features.builders import from_magnitudes, from_tables
+from alerce_dagster.lightcurves.features.extraction import FEATURES, MIN_DETECTIONS, VERSION, compute
+from alerce_dagster.lightcurves.features.folder import from_reference_folder
 
 __all__ = [
     "FEATURES",
