@@ -26,7 +26,9 @@ from alerce_dagster.classifiers.light_curves import (
     source_magnitudes,
 )
 from alerce_dagster.lightcurves.correction import correct
+from alerce_dagster.lightcurves.features import from_tables
 from alerce_dagster.lightcurves.features.batch import Batch, select
+from alerce_dagster.surveys.tables import ALERTS
 from alerce_dagster.surveys.ztf.schema import PIXEL_SCALE
 
 # Finest class -> class of the taxonomy; a class that is not here has no place in that taxonomy and is left out. Type
@@ -110,8 +112,9 @@ class LabelledLightCurves:
     def take(self, rows: np.ndarray) -> "LabelledLightCurves":
         """The objects `rows` (indices or mask) as a labelled set of their own."""
         index = np.arange(len(self.fine))[rows]
-        parts = (values[index] for values in (self.fine, self.source, self.simulated))
-        return labelled_light_curves(select(self.batch, index), *parts, {})
+        return labelled_light_curves(
+            select(self.batch, index), self.fine[index], self.source[index], self.simulated[index], {}
+        )
 
 
 def labelled_light_curves(
@@ -264,3 +267,14 @@ def folds(fine: np.ndarray, source: np.ndarray, n_splits: int, seed: int) -> np.
         out[rows] = (np.arange(len(rows)) + offset) % n_splits
         offset += len(rows)  # else the first fold gets the odd one of every class
     return out
+
+
+def simulated(n_per_class: dict[str, int], seed: int) -> tuple[Batch, np.ndarray]:
+    """Light curves of the simulated ZTF, as the broker would see them, and their finest classes."""
+    from alerce_dagster.simulation.light_curves import simulate_light_curves
+
+    made = simulate_light_curves(n_per_class, seed)
+    stored = (correct(made.detections), correct(made.forced.slice(0, 0)), made.non_detections.slice(0, 0))
+    batch = source_magnitudes(from_tables(*stored, ALERTS.empty_table()))
+    name = dict(zip(made.truth["oid"].to_pylist(), made.truth["class_name"].to_pylist(), strict=True))
+    return batch, np.array([name[oid] for oid in batch.oids], dtype=object)

@@ -12,7 +12,7 @@ import numpy as np
 
 from alerce_dagster.classifiers import metrics
 from alerce_dagster.classifiers.labelled_light_curves import LabelledLightCurves
-from alerce_dagster.classifiers.light_curve_model import COVERAGE, epoch_bin, prediction_sets
+from alerce_dagster.classifiers.light_curve_model import epoch_bin, prediction_sets
 from alerce_dagster.classifiers.light_curve_training import (
     DAYS,
     FULL,
@@ -82,7 +82,9 @@ def evaluate(labelled: LabelledLightCurves, views: Views, recipe: Recipe, unseen
             "balanced": _with_spread(found, real & in_full, balanced=True),
         },
         "per_class": _figures(found, real & in_full, classes)["per_class"],
-        "confusion": metrics.confusion_matrix(found.probabilities[real & in_full], found.labels[real & in_full]).tolist(),
+        "confusion": metrics.confusion_matrix(
+            found.probabilities[real & in_full], found.labels[real & in_full]
+        ).tolist(),
         "reliability": _figures(found, real & in_full, classes)["reliability"],
         "top": top,
         "at_days": {
@@ -149,7 +151,10 @@ def _with_spread(found: Judged, rows: np.ndarray, balanced: bool = False, rounds
     for name, function in functions.items():
 
         def value(weights: np.ndarray, function=function) -> float:
-            return function(p, y, metrics.class_balanced(y, weights) if balanced else weights)
+            if balanced:  # a class of which nothing was drawn has no weight to share
+                with np.errstate(invalid="ignore"):
+                    weights = np.nan_to_num(metrics.class_balanced(y, weights))
+            return function(p, y, weights)
 
         out[name] = {
             "mean": value(np.ones(len(y))),
@@ -182,15 +187,15 @@ def source_telling(labelled: LabelledLightCurves, views: Views, name: str, seed:
 
     rows = at_days(labelled, views, FULL)
     rows = rows[(labelled.labels("15")[views.owner[rows]] == name) & ~labelled.simulated[views.owner[rows]]]
-    sources, y, count = np.unique(labelled.source[views.owner[rows]].astype(str), return_inverse=True, return_counts=True)
+    _, y, count = np.unique(
+        labelled.source[views.owner[rows]].astype(str), return_inverse=True, return_counts=True
+    )
     enough = np.flatnonzero(count >= 20)
     chosen = np.isin(y, enough)
     if len(enough) < 2:
         return {"sources": float(len(enough)), "balanced_accuracy": float("nan"), "chance": 1.0}
     trees = HistGradientBoostingClassifier(max_iter=60, class_weight="balanced", random_state=seed)
-    said = cross_val_predict(trees, views.x[rows[chosen]], y[chosen], cv=2)
+    x = views.x[rows[chosen]]
+    said = cross_val_predict(trees, x[:, np.nanstd(x, axis=0) > 0], y[chosen], cv=2)
     recall = np.mean([(said == k)[y[chosen] == k].mean() for k in enough])
     return {"sources": float(len(enough)), "balanced_accuracy": float(recall), "chance": 1 / len(enough)}
-
-
-__all__ = ["COVERAGE", "KEY_FIGURES", "Judged", "evaluate", "held_out", "source_telling"]

@@ -22,6 +22,7 @@ reason                               class
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,7 @@ class LightCurveClassifier:
                 names = [self.classes[j] for j in np.argsort(-p[i]) if sets[i, j]]
                 reason[i] = f"{len(names)} classes are possible: {', '.join(names)}"
         edges = np.cumsum([0, *(len(names) for names in self.taxonomy.values())])
-        top = np.stack([p[:, a:b].sum(axis=1) for a, b in zip(edges[:-1], edges[1:], strict=True)], axis=1)
+        top = np.stack([p[:, a:b].sum(axis=1) for a, b in pairwise(edges)], axis=1)
         return Answers(p, sets, top, chosen, reason, x)
 
 
@@ -223,7 +224,8 @@ def save(heads: dict[str, Head], levels: np.ndarray, mix: np.ndarray, file: Path
         arrays[f"{name}.temperature"] = np.asarray(head.temperature, "<f8")
         arrays[f"{name}.bias"] = np.asarray(head.bias, "<f8")
         arrays[f"{name}.is_forest"] = np.asarray(head.is_forest)
-    np.savez_compressed(file, **arrays)
+    with file.open("wb") as opened:
+        np.savez_compressed(opened, **arrays)  # type: ignore[arg-type]
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 

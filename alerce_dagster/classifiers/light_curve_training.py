@@ -6,7 +6,6 @@ training also thinned, and in one band alone. Objects, never views, are what fol
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -77,7 +76,7 @@ def make_views(labelled: LabelledLightCurves, seed: int, threads: int = 2) -> Vi
     rng = np.random.default_rng(seed)
     everyone = np.arange(n)
     parts: list[tuple[Batch, np.ndarray, float, bool]] = []
-    longer = len(batch.mjd) + 1
+    longer = np.diff(batch.starts) + 1
     for days in reversed(DAYS):
         cut = batch if days == FULL else truncate(batch, days)
         count = np.diff(cut.starts)

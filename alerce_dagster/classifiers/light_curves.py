@@ -150,8 +150,7 @@ def source_magnitudes(batch: Batch) -> Batch:
     with np.errstate(invalid="ignore"):
         used = detected & np.isfinite(mag) & (mag_err > 0) & np.isfinite(mag_err)
     places = {name: batch.objects[name] for name in ("ra", "dec")}
-    parts = (values[used] for values in (owner, batch.mjd, batch.band, mag, mag_err))
-    return magnitudes(batch.oids, *parts, places)
+    return magnitudes(batch.oids, owner[used], batch.mjd[used], batch.band[used], mag[used], mag_err[used], places)
 
 
 def shown(batch: Batch) -> Batch:

@@ -135,7 +135,7 @@ def from_lightgbm(booster: Any) -> Trees:
     )
 
 
-def from_forest(estimators: Sequence[Any], columns: np.ndarray, n_classes: int, fill: float) -> Trees:
+def from_forest(estimators: Sequence[Any], columns: Sequence[np.ndarray], n_classes: int, fill: float) -> Trees:
     """The trees of a scikit-learn or imbalanced-learn forest; `predict` then gives its class probabilities.
 
     `columns[i]` (n_classes of tree i) are its classes; a missing value was given to the trees as `fill`.
