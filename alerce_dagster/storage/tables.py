@@ -167,6 +167,11 @@ classification = sa.Table(
     sa.Column("reason", sa.Text, nullable=False, comment="what the answer rests on, or why there is none"),
     sa.Column("model", sa.Text, nullable=False, comment="hash of the model"),
     sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("prediction_set", Json, comment="classes one of which is the true one in 90 % of cases; null for stamps"),
+    sa.Column("inputs_version", sa.Text, comment="of the features and of how light curves are read; null for stamps"),
+    sa.Column("inputs_hash", sa.Text, comment="of the light curve that was classified; null for stamps"),
+    sa.Column("n_epochs", sa.BigInteger, comment="epochs of that light curve"),
+    sa.Column("evidence", Json, comment="what each part adds to the log posterior; null unless combined"),
     sa.Index("classification_by_object", "survey", "oid", "classifier"),
     sqlite_with_rowid=False,
 )
@@ -184,5 +189,98 @@ object_class = sa.Table(
     sa.Column("last_mjd", sa.Double, comment="of these alerts"),
     sa.Column("model", sa.Text, nullable=False, comment="hash of the model"),
     sa.Index("object_class_ranked", "survey", "classifier", "class_name", "probability"),
+    sqlite_with_rowid=False,
+)
+
+catalog = sa.Table(
+    "catalog",
+    metadata,
+    sa.Column("catalog", sa.Text, primary_key=True),
+    sa.Column(
+        "snapshot", sa.Text, primary_key=True, comment="hash of the catalogue's content, or of a service's answer"
+    ),
+    sa.Column("n_rows", sa.BigInteger, nullable=False),
+    sa.Column("radius", sa.Double, nullable=False, comment="default radius [arcsec]"),
+    sa.Column("columns", Json, nullable=False, comment="columns kept beside a match, with their units"),
+    sa.Column("citation", sa.Text, nullable=False),
+    sa.Column("service", sa.Text, comment="URL of the service that answered; null for a local catalogue"),
+    sa.Column("first_used_at", sa.DateTime(timezone=True), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+xmatch = sa.Table(
+    "xmatch",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("catalog", sa.Text, primary_key=True),
+    sa.Column("rank", sa.BigInteger, primary_key=True, comment="from 1, by likelihood, then separation"),
+    sa.Column("catalog_id", sa.Text, nullable=False, comment="the catalogue's identifier of the source"),
+    sa.Column("separation", sa.Double, nullable=False, comment="from the object's mean position [arcsec]"),
+    sa.Column("log_bayes", sa.Double, comment="log10 of the Bayes factor of being the same object"),
+    sa.Column("columns", Json, nullable=False, comment="the catalogue's values of the source"),
+    sa.Column("snapshot", sa.Text, nullable=False),
+    sa.Index("xmatch_by_source", "catalog", "catalog_id"),
+    sqlite_with_rowid=False,
+)
+
+xmatch_state = sa.Table(
+    "xmatch_state",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("catalog", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False, comment="matched, miss, outside (the coverage) or pending"),
+    sa.Column("n_matches", sa.BigInteger, nullable=False),
+    sa.Column("radius", sa.Double, nullable=False, comment="searched [arcsec]"),
+    sa.Column("snapshot", sa.Text, comment="of the catalogue; null while pending"),
+    sa.Column("reason", sa.Text, comment="why it is pending"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Index("xmatch_state_by_state", "survey", "state", "catalog"),
+    sqlite_with_rowid=False,
+)
+
+
+outlier = sa.Table(
+    "outlier",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("top_class", sa.Text, primary_key=True, comment="among whose objects it is judged"),
+    sa.Column("score", sa.Double, nullable=False, comment="share of that class's labelled objects that are less odd"),
+    sa.Column("baseline", sa.Double, nullable=False, comment="the same, by the isolation forest"),
+    sa.Column("nearest", sa.Text, nullable=False, comment="class of that top class that it is least unlike"),
+    sa.Column("place", Json, nullable=False, comment="coordinates in the model's space, for likeness"),
+    sa.Column("mjd", sa.Double, nullable=False, comment="last detection it rests on"),
+    sa.Column("inputs_hash", sa.Text, nullable=False, comment="of the light curve"),
+    sa.Column("model", sa.Text, nullable=False, comment="hash of the model"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Index("outlier_ranked", "survey", "top_class", "score"),
+    sqlite_with_rowid=False,
+)
+
+outlier_feedback = sa.Table(
+    "outlier_feedback",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("person", sa.Text, primary_key=True),
+    sa.Column("mark", sa.Text, nullable=False, comment="interesting, junk or known"),
+    sa.Column("note", sa.Text),
+    sa.Column("marked_at", sa.DateTime(timezone=True), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+light_curve_input = sa.Table(
+    "light_curve_input",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("night", sa.Date, nullable=False, comment="whose alerts brought it up to date"),
+    sa.Column("inputs_version", sa.Text, nullable=False),
+    sa.Column("inputs_hash", sa.Text, nullable=False, comment="of the light curve"),
+    sa.Column("n_epochs", sa.BigInteger, nullable=False),
+    sa.Column("inputs", Json, nullable=False, comment="the classifier's inputs, in its order; null where undefined"),
+    sa.Index("light_curve_input_by_night", "survey", "night"),
     sqlite_with_rowid=False,
 )
