@@ -19,7 +19,7 @@ def _identity(d: dict[str, Any]) -> str:
     return f"""# {d["name"]} {d["version"]}
 
 Classifies a light curve in g and r into {len(d["classes"])} classes on two levels:
-{"; ".join(f"{top} ({', '.join(names)})" for top, names in d["taxonomy"].items())}.
+{"; ".join(f"{top} ({', '.join(names)})" for top, names in d["taxonomy"])}.
 
 * artefact: `model.npz`, sha256 `{d["model_hash"]}`
 * {learner[d["recipe"]["learner"]]}, one for the top classes and one for the classes of each, {len(d["inputs"])} inputs

@@ -187,9 +187,7 @@ def source_telling(labelled: LabelledLightCurves, views: Views, name: str, seed:
 
     rows = at_days(labelled, views, FULL)
     rows = rows[(labelled.labels("15")[views.owner[rows]] == name) & ~labelled.simulated[views.owner[rows]]]
-    _, y, count = np.unique(
-        labelled.source[views.owner[rows]].astype(str), return_inverse=True, return_counts=True
-    )
+    _, y, count = np.unique(labelled.source[views.owner[rows]].astype(str), return_inverse=True, return_counts=True)
     enough = np.flatnonzero(count >= 20)
     chosen = np.isin(y, enough)
     if len(enough) < 2:

@@ -97,7 +97,7 @@ class LightCurveClassifier:
     @property
     def taxonomy(self) -> dict[str, tuple[str, ...]]:
         """Top class -> classes, in the order of the probabilities."""
-        return {top: tuple(names) for top, names in self.description["taxonomy"].items()}
+        return {top: tuple(names) for top, names in self.description["taxonomy"]}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -232,7 +232,7 @@ def save(heads: dict[str, Head], levels: np.ndarray, mix: np.ndarray, file: Path
 def _parts(artefact: bytes, description: dict[str, Any]) -> tuple[dict[str, Head], np.ndarray, np.ndarray]:
     import io
 
-    taxonomy = description["taxonomy"]
+    taxonomy = dict(description["taxonomy"])
     with np.load(io.BytesIO(artefact), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     heads = {}

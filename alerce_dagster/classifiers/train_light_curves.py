@@ -81,7 +81,7 @@ def train(
         "name": NAME,
         "version": VERSION,
         "model_hash": model_hash,
-        "taxonomy": {top: list(names) for top, names in taxonomy.items()},
+        "taxonomy": [[top, list(names)] for top, names in taxonomy.items()],
         "classes": list(classes),
         "inputs": list(INPUTS),
         "inputs_version": INPUTS_VERSION,

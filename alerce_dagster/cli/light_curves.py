@@ -13,7 +13,8 @@ _ROWS = 2_000
 
 def classify(
     light_curves: Annotated[
-        Path, typer.Argument(metavar="LIGHTCURVES.parquet", help="One row per object: oid, band, mjd, mag, magerr (lists).")
+        Path,
+        typer.Argument(metavar="LIGHTCURVES.parquet", help="One row per object: oid, band, mjd, mag, magerr (lists)."),
     ],
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
     model: Annotated[Path | None, typer.Option(help="Folder of another model than the shipped one.")] = None,
