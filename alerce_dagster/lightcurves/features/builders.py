@@ -133,7 +133,9 @@ def assemble(
     limits = {name: values[kept] for name, values in limits.items()}
     if "ra" in merged:
         detected = ~merged["forced"]
-        objects = objects | _mean_positions(n, owner[detected], merged["ra"][detected], merged["dec"][detected], objects)
+        objects = objects | _mean_positions(
+            n, owner[detected], merged["ra"][detected], merged["dec"][detected], objects
+        )
     if not barycentred:
         merged["mjd"] = barycentric(merged["mjd"], objects["ra"][owner], objects["dec"][owner])
         places = objects["ra"][limits["owner"]], objects["dec"][limits["owner"]]

@@ -30,7 +30,7 @@ class Curves(NamedTuple):
 
 
 class Views(NamedTuple):
-    """The views of a batch, and the time of each object's first detection (NaN without one)."""
+    """The views of a batch; per object the time of the first detection, and the period in days once it is known."""
 
     mag: Curves
     mag_forced: Curves
@@ -38,6 +38,7 @@ class Views(NamedTuple):
     flux_forced: Curves
     forced_flux: Curves
     first: np.ndarray
+    period: np.ndarray
 
 
 def views(batch: Batch) -> Views:
@@ -64,6 +65,7 @@ def views(batch: Batch) -> Views:
         flux_forced=view(flux_ok, batch.flux, batch.flux_err),
         forced_flux=view(flux_ok & batch.forced, batch.flux, batch.flux_err),
         first=first_detections(batch),
+        period=np.full(len(batch), np.nan),
     )
 
 

@@ -1,6 +1,6 @@
 """All features of a batch of light curves, on all cores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,9 +8,12 @@ import numpy as np
 from alerce_dagster.lightcurves.features import (
     colours,
     drw,
+    folded,
     mhps,
     microlensing,
+    period,
     reference,
+    spm,
     statistics,
     supernova,
     tails,
@@ -25,13 +28,18 @@ MIN_DETECTIONS = 6  # detections in g and r together below which an object gets 
 CHUNK = 64  # objects that a thread works on at once
 
 # Groups in the order of their columns, each with what fills them.
-GROUPS: tuple[tuple[Group, Callable[[Batch, Views, np.ndarray], None]], ...] = (
+_Fill = Callable[[Batch, Views, np.ndarray], None]
+GROUPS: tuple[tuple[Group, _Fill], ...] = (
     (colours.COLOUR, colours.colour),
     (colours.ALLWISE, colours.allwise),
     (colours.PANSTARRS, colours.panstarrs),
     (mhps.GROUP, mhps.compute),
     (drw.GROUP, drw.compute),
+    (period.GROUP, period.compute),
+    (folded.KIM, folded.kim),
+    (folded.HARMONICS, folded.harmonics),
     (statistics.GROUP, statistics.compute),
+    (spm.GROUP, spm.compute),
     (tails.TDE, tails.tail),
     (tails.FLEET_GROUP, tails.fleet),
     (colours.VARIATION, colours.variation),
@@ -54,21 +62,21 @@ def compute(batch: Batch, threads: int = 2) -> np.ndarray:
     chunks = [np.arange(first, min(first + CHUNK, len(batch))) for first in range(0, len(batch), CHUNK)]
 
     def work(rows: np.ndarray) -> None:
-        values[rows[0] : rows[-1] + 1] = _features(select(batch, rows))
+        values[rows[0] : rows[-1] + 1] = np.concatenate([part for _, part in by_group(select(batch, rows))], axis=1)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, chunks))
     return values
 
 
-def _features(batch: Batch) -> np.ndarray:
+def by_group(batch: Batch) -> Iterator[tuple[Group, np.ndarray]]:
+    """The groups in order, each with its values (n, columns of the group), as they are computed."""
     curves = views(batch)
-    parts = []
     with np.errstate(all="ignore"):
         for group, fill in GROUPS:
             part = np.full((len(batch), len(group.columns)), np.nan)
             fill(batch, curves, part)
-            parts.append(part)
-    values = np.concatenate(parts, axis=1)
-    values[~np.isfinite(values)] = np.nan
-    return values
+            part[~np.isfinite(part)] = np.nan
+            if group is period.GROUP:
+                curves = curves._replace(period=part[:, 0].copy())
+            yield group, part
