@@ -26,6 +26,14 @@ _CHECKS: dict[str, list[tuple[str, str, bool]]] = {
         ("nothing_pending", "No object waits for the answer of a cross-match service.", False),
     ],
     "classifications": [("counts_reconcile", "Every alert has an answer or the reason why not.", True)],
+    "lightcurve_classifications": [
+        ("counts_reconcile", "Every alert's object has an answer of its light curve or the reason why not.", True),
+        ("inputs_steady", "Shares of missing values and distributions of inputs are those of the weeks before.", False),
+        ("classes_steady", "Shares of the classes are those of the weeks before.", False),
+        ("calibrated_since", "Probabilities of objects that catalogues have named are calibrated.", False),
+    ],
+    "combined": [("counts_reconcile", "Every alert's object has one answer or the reason why not.", True)],
+    "outliers": [("counts_reconcile", "Every alert's object has a score or the reason why not.", True)],
 }
 
 

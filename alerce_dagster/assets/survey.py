@@ -1,11 +1,10 @@
-"""The products of one survey's night, the same for every survey: alerts, stamps, detections, objects,
-xmatches, classifications.
+"""The products of one survey's night, the same for every survey: alerts, stamps, detections, objects, xmatches,
+classifications, and what `answers` adds.
 
 Thin: each asset runs its stage (`alerce_dagster.stages`) and says in metadata and checks what came of it.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -13,12 +12,13 @@ import dagster as dg
 from pydantic import Field
 
 from alerce_dagster.assets import checks
+from alerce_dagster.assets.answers import answer_assets
 from alerce_dagster.assets.partitions import nights
-from alerce_dagster.errors import AlerceError
+from alerce_dagster.assets.steps import explained as _explained
+from alerce_dagster.assets.steps import night_of as _night
 from alerce_dagster.resources import CatalogsResource, ModelsResource, StoresResource
 from alerce_dagster.settings import Settings, source_template
-from alerce_dagster.stages import Night, Progress
-from alerce_dagster.surveys import get_survey
+from alerce_dagster.stages import Progress
 
 OWNERS = ["team:alerce"]
 # Flaky places (a network, a busy database) get another chance; a fault that a person must mend does not.
@@ -180,13 +180,8 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             classifier = models.stamp_classifier()
             return report.classifications(night, classifier, make_classifications(night, classifier))
 
-    return [alerts, stamps, detections, objects, xmatches, classifications]
-
-
-def _night(context: dg.AssetExecutionContext, survey: str, stores: StoresResource, progress: Progress) -> Night:
-    with _explained():
-        opened = stores.open(f"{survey} {context.partition_key}")
-    return Night(opened, get_survey(survey), date.fromisoformat(context.partition_key), context.run.run_id, progress)
+    night_assets = [alerts, stamps, detections, objects, xmatches, classifications]
+    return [*night_assets, *answer_assets(name, options)]
 
 
 def _own_source(survey: str, night: date) -> list[str]:
@@ -202,12 +197,3 @@ def _listed(places: list[str]) -> Iterator[str]:
             yield from Path(place[1:]).read_text(encoding="utf-8").splitlines()
         else:
             yield place
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """A fault that a person must mend ends the step with its one sentence and is not tried again."""
-    try:
-        yield
-    except AlerceError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error

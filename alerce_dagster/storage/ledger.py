@@ -14,7 +14,8 @@ from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import tables
 
-STAGES = ("alerts", "stamps", "detections", "objects", "xmatches", "classifications")
+STAGES: tuple[str, ...] = ("alerts", "stamps", "detections", "objects", "xmatches", "classifications")
+STAGES += ("lightcurve_classifications", "combined", "outliers")
 
 
 @dataclass(frozen=True)

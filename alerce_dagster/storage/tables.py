@@ -284,3 +284,16 @@ light_curve_input = sa.Table(
     sa.Index("light_curve_input_by_night", "survey", "night"),
     sqlite_with_rowid=False,
 )
+
+input_summary = sa.Table(
+    "input_summary",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("night", sa.Date, primary_key=True),
+    sa.Column("input", sa.Text, primary_key=True, comment="of the light-curve classifier"),
+    sa.Column("inputs_version", sa.Text, nullable=False),
+    sa.Column("n", sa.BigInteger, nullable=False, comment="light curves classified in the night"),
+    sa.Column("n_missing", sa.BigInteger, nullable=False, comment="of these, without a value"),
+    sa.Column("counts", Json, nullable=False, comment="values by decile of the labelled set"),
+    sqlite_with_rowid=False,
+)
