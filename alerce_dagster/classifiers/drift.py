@@ -39,8 +39,8 @@ def psi(now: np.ndarray, before: np.ndarray) -> float:
 def input_findings(n: np.ndarray, missing: np.ndarray, counts: np.ndarray, names: Sequence[str]) -> list[Finding]:
     """Alarms of inputs on the last of t nights against all nights before an alarm began.
 
-    n (t,): light curves; missing (t, f): of these without a value; counts (t, f, b): values by bin. The night from which
-    an alarm holds is the first of the unbroken run of nights that alarm against the nights before the run.
+    n (t,): light curves; missing (t, f): of these without a value; counts (t, f, b): values by bin. An alarm holds from
+    the first night of the unbroken run of nights that alarm against the nights before the run.
     """
     found = []
     for k, name in enumerate(names):
