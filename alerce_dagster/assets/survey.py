@@ -1,5 +1,5 @@
 """The products of one survey's night, the same for every survey: alerts, stamps, detections, objects,
-xmatches, classifications.
+xmatches, features, classifications.
 
 Thin: each asset runs its stage (`alerce_dagster.stages`) and says in metadata and checks what came of it.
 """
@@ -160,6 +160,24 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **options(
+            "features",
+            "209 variability features of every object with enough detections.",
+            {"numba", "sql"},
+        ),
+        deps=[objects, xmatches],
+    )
+    def features(
+        context: dg.AssetExecutionContext, stores: StoresResource, progress: dg.ResourceParam[Progress]
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.features import make_features
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            return report.features(night, make_features(night))
+
+    @dg.asset(
+        **options(
             "classifications",
             "Calibrated class probabilities of every alert's cutouts, and of its object.",
             {"onnx", "sql"},
@@ -180,7 +198,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             classifier = models.stamp_classifier()
             return report.classifications(night, classifier, make_classifications(night, classifier))
 
-    return [alerts, stamps, detections, objects, xmatches, classifications]
+    return [alerts, stamps, detections, objects, xmatches, features, classifications]
 
 
 def _night(context: dg.AssetExecutionContext, survey: str, stores: StoresResource, progress: Progress) -> Night:

@@ -10,7 +10,7 @@ import sys
 import typer
 from rich.console import Console
 
-from alerce_dagster.cli import admin, catalog, classify, quarantine, run, simulate
+from alerce_dagster.cli import admin, catalog, classify, features, quarantine, run, simulate
 from alerce_dagster.errors import AlerceError, InputError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("simulate")(simulate.simulate)
 app.command("predict-stamps")(classify.predict_stamps)
+app.command("features")(features.features)
 app.command("xmatch")(catalog.xmatch)
 app.command("status")(admin.status)
 app.command("doctor")(admin.doctor)

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import tables
 
-STAGES = ("alerts", "stamps", "detections", "objects", "xmatches", "classifications")
+STAGES = ("alerts", "stamps", "detections", "objects", "xmatches", "features", "classifications")
 
 
 @dataclass(frozen=True)
