@@ -15,6 +15,7 @@ from alerce_dagster.stages import Night
 from alerce_dagster.stages.alerts import ingest
 from alerce_dagster.stages.classifications import make_classifications
 from alerce_dagster.stages.detections import make_detections
+from alerce_dagster.stages.features import make_features
 from alerce_dagster.stages.objects import make_objects
 from alerce_dagster.stages.stamps import make_stamps
 from alerce_dagster.stages.xmatches import make_xmatches
@@ -40,6 +41,7 @@ def run(n: int, database_url: str | None = None) -> dict:
             "detections": lambda: make_detections(night),
             "objects": lambda: make_objects(night),
             "xmatches": lambda: make_xmatches(night, InUse({}, {}, {})),
+            "features": lambda: make_features(night),
             "classifications": lambda: make_classifications(night, classifier),
         }
         found: dict = {"packets": kind, "n": n, "stages": {}}

@@ -25,6 +25,7 @@ _CHECKS: dict[str, list[tuple[str, str, bool]]] = {
         ("counts_reconcile", "Every alert's object was looked up in every catalogue, or waits for a service.", True),
         ("nothing_pending", "No object waits for the answer of a cross-match service.", False),
     ],
+    "features": [("counts_reconcile", "Every alert's object has features or too few detections.", True)],
     "classifications": [("counts_reconcile", "Every alert has an answer or the reason why not.", True)],
     "lightcurve_classifications": [
         ("counts_reconcile", "Every alert's object has an answer of its light curve or the reason why not.", True),

@@ -11,6 +11,7 @@ from alerce_dagster.assets import plots
 from alerce_dagster.assets.checks import result
 from alerce_dagster.catalogs.in_use import InUse
 from alerce_dagster.classifiers.stamps import StampClassifier
+from alerce_dagster.lightcurves.features.extraction import GROUPS, VERSION
 from alerce_dagster.stages import VERSIONS, Night
 from alerce_dagster.stages.alerts import Ingested, night_counts
 from alerce_dagster.stages.stamps import read_stamps
@@ -24,6 +25,7 @@ _ALERT_COLUMNS = ("candid", "oid", "mjd", "band", "ra", "dec", "mag", "mag_err",
 _DETECTION_COLUMNS = ("oid", "candid", "mjd", "band", "mag", "mag_err", "mag_corr", "mag_corr_err_ext", "corrected")
 _OBJECT_COLUMNS = ("oid", "ra", "dec", "n_det", "n_non_det", "n_forced", "first_mjd", "last_mjd", "stellar")
 _XMATCH_COLUMNS = ("oid", "catalog", "rank", "catalog_id", "separation", "log_bayes", "columns")
+_FEATURE_COLUMNS = ("oid", "version", "n_det", "last_mjd", "inputs")
 _CLASSIFICATION_COLUMNS = ("oid", "candid", "class_name", "probability", "reason")
 
 
@@ -153,6 +155,31 @@ def xmatches(night: Night, catalogues: InUse, entry: Entry) -> dg.MaterializeRes
             _reconciles(night, total),
             result("nothing_pending", not total.n_aside, alerts_pending=total.n_aside),
         ],
+    )
+
+
+def features(night: Night, entry: Entry) -> dg.MaterializeResult:
+    """Of the asset features."""
+    total = _total(night, "features", VERSION)
+    n = total.details["objects"]
+    missing = {
+        group.title: round(total.details[f"undefined: {group.title}"] / (n * len(group.columns)), 4) if n else 0.0
+        for group, _ in GROUPS
+    }
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": n,
+            "said": _said(entry),
+            "n_in": total.n_in,
+            "n_out": total.n_out,
+            "n_aside": total.n_aside,
+            "set_aside_by_reason": dict(total.reasons),
+            "feature_set": VERSION,
+            "undefined_share": round(float(np.mean(list(missing.values()))), 4),
+            "undefined_share_by_group": missing,
+            "preview": _preview(night, tables.feature, _FEATURE_COLUMNS, "oid"),
+        },
+        check_results=[_reconciles(night, total)],
     )
 
 

@@ -1,5 +1,5 @@
 """The products of one survey's night, the same for every survey: alerts, stamps, detections, objects, xmatches,
-classifications, and what `answers` adds.
+features, classifications, and what `answers` adds.
 
 Thin: each asset runs its stage (`alerce_dagster.stages`) and says in metadata and checks what came of it.
 """
@@ -160,6 +160,24 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **options(
+            "features",
+            "209 variability features of every object with enough detections.",
+            {"numba", "sql"},
+        ),
+        deps=[objects, xmatches],
+    )
+    def features(
+        context: dg.AssetExecutionContext, stores: StoresResource, progress: dg.ResourceParam[Progress]
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.features import make_features
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            return report.features(night, make_features(night))
+
+    @dg.asset(
+        **options(
             "classifications",
             "Calibrated class probabilities of every alert's cutouts, and of its object.",
             {"onnx", "sql"},
@@ -180,7 +198,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             classifier = models.stamp_classifier()
             return report.classifications(night, classifier, make_classifications(night, classifier))
 
-    night_assets = [alerts, stamps, detections, objects, xmatches, classifications]
+    night_assets = [alerts, stamps, detections, objects, xmatches, features, classifications]
     return [*night_assets, *answer_assets(name, options)]
 
 

@@ -10,7 +10,18 @@ import sys
 import typer
 from rich.console import Console
 
-from alerce_dagster.cli import admin, catalog, classify, explain, light_curves, outliers, quarantine, run, simulate
+from alerce_dagster.cli import (
+    admin,
+    catalog,
+    classify,
+    explain,
+    features,
+    light_curves,
+    outliers,
+    quarantine,
+    run,
+    simulate,
+)
 from alerce_dagster.errors import AlerceError, InputError
 
 app = typer.Typer(
@@ -28,6 +39,7 @@ app.command("simulate")(simulate.simulate)
 app.command("predict-stamps")(classify.predict_stamps)
 app.command("classify")(light_curves.classify)
 app.command("explain")(explain.explain)
+app.command("features")(features.features)
 app.command("xmatch")(catalog.xmatch)
 app.command("status")(admin.status)
 app.command("doctor")(admin.doctor)

@@ -43,6 +43,7 @@ def status() -> None:
         "detections",
         "objects",
         "matched",
+        "features",
         "classified",
         "balances",
     )

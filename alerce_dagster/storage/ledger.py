@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import tables
 
-STAGES: tuple[str, ...] = ("alerts", "stamps", "detections", "objects", "xmatches", "classifications")
+STAGES: tuple[str, ...] = ("alerts", "stamps", "detections", "objects", "xmatches", "features", "classifications")
 STAGES += ("lightcurve_classifications", "combined", "outliers")
 
 

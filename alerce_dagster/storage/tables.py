@@ -240,6 +240,19 @@ xmatch_state = sa.Table(
     sqlite_with_rowid=False,
 )
 
+feature = sa.Table(
+    "feature",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True, comment="of the feature set: which names, in which order"),
+    sa.Column("features", sa.LargeBinary, nullable=False, comment="float32, little-endian; NaN where undefined"),
+    sa.Column("n_det", sa.BigInteger, nullable=False, comment="detections in g and r that they rest on"),
+    sa.Column("last_mjd", sa.Double, nullable=False, comment="last of these detections, barycentric [d]"),
+    sa.Column("inputs", sa.Text, nullable=False, comment="hash of the measurements and catalogue values they rest on"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 outlier = sa.Table(
     "outlier",

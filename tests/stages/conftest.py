@@ -14,6 +14,7 @@ from alerce_dagster.stages import Night
 from alerce_dagster.stages.alerts import Ingested, ingest
 from alerce_dagster.stages.classifications import make_classifications
 from alerce_dagster.stages.detections import make_detections
+from alerce_dagster.stages.features import make_features
 from alerce_dagster.stages.objects import make_objects
 from alerce_dagster.stages.places import read_places
 from alerce_dagster.stages.stamps import make_stamps
@@ -31,6 +32,7 @@ PRODUCTS = (
     tables.magstat,
     tables.xmatch,
     tables.xmatch_state,
+    tables.feature,
     tables.classification,
     tables.object_class,
 )
@@ -59,6 +61,7 @@ def run_night(
     make_detections(night)
     make_objects(night)
     make_xmatches(night, catalogues)
+    make_features(night)
     make_classifications(night, classifier)
     return ingested
 
