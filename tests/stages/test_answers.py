@@ -50,9 +50,7 @@ def test_every_probability_leads_to_what_made_it(
     stores: Stores, classifier, light_curves, oddities, tmp_path: Path
 ) -> None:
     records = [alert(n, history=11) for n in range(6)] + [alert(n, history=2) for n in range(6, 9)]
-    night, entries = answered(
-        stores, classifier, light_curves, oddities, write_packets(tmp_path / "in", records)
-    )
+    _, entries = answered(stores, classifier, light_curves, oddities, write_packets(tmp_path / "in", records))
     assert [(e.n_in, e.n_out, e.n_aside) for e in entries] == [(9, 6, 3), (9, 9, 0), (9, 6, 3)]
     table = tables.classification
     said = rows_of(stores, table, table.c.classifier == "light_curve_classifier")
@@ -60,7 +58,8 @@ def test_every_probability_leads_to_what_made_it(
     for row in said:
         assert row["model"] == light_curves.model_hash
         assert row["inputs_version"] == light_curves.description["inputs_version"]
-        assert row["inputs_hash"] and row["run_id"] == "run"
+        assert row["inputs_hash"]
+        assert row["run_id"] == "run"
         enough = row["n_epochs"] == 12
         assert (row["probabilities"] is not None) is enough
         assert enough or row["reason"] == "3 epochs in g and r, 6 needed"
