@@ -11,6 +11,7 @@ from alerce_dagster.definitions import SURVEYS, build_defs
 from tests.zpackets import NIGHT, alert, write_packets
 
 ASSETS = ("alerts", "stamps", "detections", "objects", "xmatches", "features", "classifications")
+ASSETS += ("lightcurve_classifications", "combined", "outliers")
 
 
 def test_conventions() -> None:
