@@ -25,17 +25,19 @@ def main() -> None:
     """Measure and show."""
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000], help="alerts of the nights")
+    parser.add_argument("--objects", type=int, default=20_000, help="light curves in the long run of the features")
     parser.add_argument("--out", type=Path, default=Path("bench.json"))
     options = parser.parse_args()
     found: dict = {"machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"}
     found["reference"] = measure("reference", "500")
+    found["features"] = measure("features", str(options.objects))
     found["nights"] = [measure("night", str(n)) for n in options.sizes]
     options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
     console = Console()
     console.print(f"[bold]{found['machine']}[/]")
-    for name, value in found["reference"].items():
-        console.print(f"{name:<36} {value:>10,}", highlight=False)
+    for name, value in (found["reference"] | found["features"]).items():
+        console.print(f"{name:<58} {value:>10,}", highlight=False)
     for night in found["nights"]:
         table = Table(title=f"{night['n']:,} {night['packets']}", title_justify="left")
         for column in ("stage", "seconds", "alerts/s", "CPU ms/alert", "peak MB"):
