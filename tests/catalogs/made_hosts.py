@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from alerce_dagster.catalogs.hosts import CANDIDATES, TRANSIENTS, counts
+from alerce_dagster.catalogs.hosts import counts
+from alerce_dagster.catalogs.schemas import CANDIDATES, TRANSIENTS
 from alerce_dagster.simulation.populations.explosions import explosions
 
 RADIUS = 60.0  # arcsec around each transient within which galaxies are catalogued

@@ -9,8 +9,9 @@ from astropy.cosmology import Planck18
 from scipy.integrate import quad
 
 from alerce_dagster.catalogs import hosts
-from alerce_dagster.catalogs.hosts import CANDIDATES, TRANSIENTS, associate
+from alerce_dagster.catalogs.hosts import associate
 from alerce_dagster.catalogs.luminosity import absolute_magnitude, luminosity, redshift_rank
+from alerce_dagster.catalogs.schemas import CANDIDATES, TRANSIENTS
 from tests.catalogs.made_hosts import made_hosts
 
 NAN = float("nan")
