@@ -73,7 +73,7 @@ def changes(before: dict[tuple[str, str], str], after: dict[tuple[str, str], str
     * split: members of one broker object are in several now; one event for each part;
     * join: an object that had none was added to others that had;
     * leave: a member is in no broker object any more (it moves); under its former one;
-    * rename: the same members, called after another one of them.
+    * rename: the same members, but for those that joined or left, called after another one of them.
 
     A new object on its own is no event.
     """
@@ -90,7 +90,7 @@ def changes(before: dict[tuple[str, str], str], after: dict[tuple[str, str], str
             events.append({"kind": "split"} | said)
         if known and len(known) < len(members):
             events.append({"kind": "join"} | said)
-        if len(previous) == 1 and previous[0] != name and was[previous[0]] == known:
+        if len(previous) == 1 and previous[0] != name and [m for m in was[previous[0]] if m in after] == known:
             events.append({"kind": "rename"} | said)
     for member in sorted(set(before) - set(after)):
         events.append(

@@ -13,7 +13,15 @@ from alerce_dagster.storage import Stores
 from alerce_dagster.storage.ledger import Entry
 from alerce_dagster.surveys import Survey
 
-VERSIONS = {"alerts": "1", "stamps": "1", "detections": "1", "objects": "1"}
+VERSIONS = {
+    "alerts": "1",
+    "stamps": "1",
+    "detections": "1",
+    "objects": "1",
+    "hosts": "1",
+    "identity": "1",
+    "watch_matches": "1",
+}
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage, how much is done and how much there is (bytes for alerts, alerts for the rest)."""
