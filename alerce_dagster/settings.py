@@ -36,6 +36,11 @@ class Settings:
         return self.home / "models"
 
     @property
+    def catalogs(self) -> Path:
+        """Folder of reference catalogues."""
+        return self.home / "catalogs"
+
+    @property
     def downloads(self) -> Path:
         """Folder of unfinished downloads."""
         return self.home / "downloads"
