@@ -1,4 +1,5 @@
-"""The products of one survey's night, the same for every survey: alerts, stamps, detections, objects, classifications.
+"""The products of one survey's night, the same for every survey: alerts, stamps, detections, objects,
+xmatches, classifications.
 
 Thin: each asset runs its stage (`alerce_dagster.stages`) and says in metadata and checks what came of it.
 """
@@ -14,7 +15,7 @@ from pydantic import Field
 from alerce_dagster.assets import checks
 from alerce_dagster.assets.partitions import nights
 from alerce_dagster.errors import AlerceError
-from alerce_dagster.resources import ModelsResource, StoresResource
+from alerce_dagster.resources import CatalogsResource, ModelsResource, StoresResource
 from alerce_dagster.settings import Settings, source_template
 from alerce_dagster.stages import Night, Progress
 from alerce_dagster.surveys import get_survey
@@ -137,6 +138,28 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **options(
+            "xmatches",
+            "What every reference catalogue has at the place of each object: matches, misses, and what is not covered.",
+            {"numba", "sql"},
+        ),
+        deps=[objects],
+    )
+    def xmatches(
+        context: dg.AssetExecutionContext,
+        stores: StoresResource,
+        catalogs: CatalogsResource,
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.xmatches import make_xmatches
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            catalogues = catalogs.open()
+            return report.xmatches(night, catalogues, make_xmatches(night, catalogues))
+
+    @dg.asset(
+        **options(
             "classifications",
             "Calibrated class probabilities of every alert's cutouts, and of its object.",
             {"onnx", "sql"},
@@ -157,7 +180,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             classifier = models.stamp_classifier()
             return report.classifications(night, classifier, make_classifications(night, classifier))
 
-    return [alerts, stamps, detections, objects, classifications]
+    return [alerts, stamps, detections, objects, xmatches, classifications]
 
 
 def _night(context: dg.AssetExecutionContext, survey: str, stores: StoresResource, progress: Progress) -> Night:
