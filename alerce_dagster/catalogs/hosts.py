@@ -103,10 +103,10 @@ def chance_probability(sep: np.ndarray, mag: np.ndarray, radius: np.ndarray) -> 
     return -np.expm1(-np.pi * (sep**2 + 4 * radius**2) * bloom_counts(mag))
 
 
-def share_seen(mag: np.ndarray, depth: float, completeness: float = 1.0) -> np.ndarray:
+def share_seen(mag: np.ndarray, depth: np.ndarray | float, completeness: np.ndarray | float) -> np.ndarray:
     """Q: share of the hosts of transients of magnitude `mag` (n,) that catalogues hold.
 
-    They hold the share `completeness` of all galaxies down to magnitude `depth`.
+    They hold the share `completeness` of all galaxies down to magnitude `depth`, numbers or one for each (n,).
     """
     from scipy.stats import norm
 
@@ -114,12 +114,12 @@ def share_seen(mag: np.ndarray, depth: float, completeness: float = 1.0) -> np.n
 
 
 def associate(
-    transients: pa.Table, candidates: pa.Table, depth: float, completeness: float
+    transients: pa.Table, candidates: pa.Table, depth: np.ndarray | float, completeness: np.ndarray | float
 ) -> tuple[pa.Table, pa.Table]:
     """The most probable host of each transient (schema HOSTS, in order), and all candidates with their probabilities.
 
     `transients` in schema TRANSIENTS; `candidates` in schema CANDIDATES, from any number of catalogues, among which
-    one galaxy may be several times. `depth` and `completeness` as for `share_seen`, of all catalogues together.
+    one galaxy may be several times. `depth` and `completeness` as for `share_seen`, of all catalogues together there.
     The second table has the columns row, catalog, catalog_id, separation, probability, most probable first within a
     row, one line per galaxy. The result does not depend on the order of the candidates.
     """
@@ -136,7 +136,8 @@ def associate(
     expected = _host_mag(mag[row])
     bright = np.where(np.isfinite(galaxies["mag"]), galaxies["mag"], expected)
     q = np.exp(-0.5 * ((bright - expected) / _SPREAD) ** 2) / (_SPREAD * np.sqrt(2 * np.pi))
-    ratio = completeness * q * light_density(d) / (major * minor) / counts(bright)
+    held = np.broadcast_to(completeness, mag.shape)[row]
+    ratio = held * q * light_density(d) / (major * minor) / counts(bright)
 
     n = transients.num_rows
     unseen = 1 - share_seen(mag, depth, completeness)
