@@ -354,3 +354,34 @@ watch_message = sa.Table(
     sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False, comment="when it came into this state"),
     sa.Index("watch_message_by_state", "state"),
 )
+
+catalog_backfill = sa.Table(
+    "catalog_backfill",
+    metadata,
+    sa.Column("catalog", sa.Text, primary_key=True),
+    sa.Column("snapshot", sa.Text, primary_key=True),
+    sa.Column("cell", sa.BigInteger, primary_key=True, autoincrement=False, comment="HEALPix, nested, order 6"),
+    sa.Column("n_objects", sa.BigInteger, nullable=False, comment="looked up again"),
+    sa.Column("n_changed", sa.BigInteger, nullable=False, comment="of these, how many have other matches now"),
+    sa.Column("n_gained", sa.BigInteger, nullable=False, comment="matches that are new"),
+    sa.Column("n_lost", sa.BigInteger, nullable=False, comment="matches that are gone"),
+    sa.Column("n_hosts_changed", sa.BigInteger, nullable=False, comment="objects with another host or redshift"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("finished_at", sa.DateTime(timezone=True), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+xmatch_change = sa.Table(
+    "xmatch_change",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("catalog", sa.Text, primary_key=True),
+    sa.Column("snapshot", sa.Text, primary_key=True, comment="of the catalogue that changed the matches"),
+    sa.Column("gained", Json, nullable=False, comment="identifiers of the catalogue that are matched now"),
+    sa.Column("lost", Json, nullable=False, comment="identifiers of the catalogue that no longer are"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Index("xmatch_change_by_catalog", "catalog", "snapshot"),
+    sqlite_with_rowid=False,
+)

@@ -1,4 +1,4 @@
-"""hosts, identity across surveys, watch lists"""
+"""hosts, identity across surveys, watch lists, backfills of catalogues"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -56,6 +56,21 @@ def upgrade() -> None:
     with op.batch_alter_table("broker_object", schema=None) as batch_op:
         batch_op.create_index("broker_object_by_healpix", ["healpix"], unique=False)
 
+    op.create_table(
+        "catalog_backfill",
+        sa.Column("catalog", sa.Text(), nullable=False),
+        sa.Column("snapshot", sa.Text(), nullable=False),
+        sa.Column("cell", sa.BigInteger(), autoincrement=False, nullable=False, comment="HEALPix, nested, order 6"),
+        sa.Column("n_objects", sa.BigInteger(), nullable=False, comment="looked up again"),
+        sa.Column("n_changed", sa.BigInteger(), nullable=False, comment="of these, how many have other matches now"),
+        sa.Column("n_gained", sa.BigInteger(), nullable=False, comment="matches that are new"),
+        sa.Column("n_lost", sa.BigInteger(), nullable=False, comment="matches that are gone"),
+        sa.Column("n_hosts_changed", sa.BigInteger(), nullable=False, comment="objects with another host or redshift"),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("catalog", "snapshot", "cell"),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "host",
         sa.Column("survey", sa.Text(), nullable=False),
@@ -235,9 +250,38 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("watch_list", "target"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "xmatch_change",
+        sa.Column("survey", sa.Text(), nullable=False),
+        sa.Column("oid", sa.Text(), nullable=False),
+        sa.Column("catalog", sa.Text(), nullable=False),
+        sa.Column("snapshot", sa.Text(), nullable=False, comment="of the catalogue that changed the matches"),
+        sa.Column(
+            "gained",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=sa.Text()), "postgresql"),
+            nullable=False,
+            comment="identifiers of the catalogue that are matched now",
+        ),
+        sa.Column(
+            "lost",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=sa.Text()), "postgresql"),
+            nullable=False,
+            comment="identifiers of the catalogue that no longer are",
+        ),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("survey", "oid", "catalog", "snapshot"),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("xmatch_change", schema=None) as batch_op:
+        batch_op.create_index("xmatch_change_by_catalog", ["catalog", "snapshot"], unique=False)
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("xmatch_change", schema=None) as batch_op:
+        batch_op.drop_index("xmatch_change_by_catalog")
+
+    op.drop_table("xmatch_change")
     op.drop_table("watch_target")
     with op.batch_alter_table("watch_message", schema=None) as batch_op:
         batch_op.drop_index("watch_message_by_state")
@@ -256,6 +300,7 @@ def downgrade() -> None:
         batch_op.drop_index("host_by_catalog")
 
     op.drop_table("host")
+    op.drop_table("catalog_backfill")
     with op.batch_alter_table("broker_object", schema=None) as batch_op:
         batch_op.drop_index("broker_object_by_healpix")
 
