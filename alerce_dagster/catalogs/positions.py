@@ -27,7 +27,7 @@ DEC_NAMES = (
 )  # fmt: skip
 ID_NAMES = (
     "id", "sourceid", "objid", "objectid", "oid", "targetid", "catalogid", "designation", "name", "mainid",
-    "identifier", "objname", "objectname", "sourcename", "componentname", "cntr",
+    "identifier", "objname", "objectname", "componentname", "sourcename", "cntr",
 )  # fmt: skip
 
 _ENOUGH = 20  # rows that a look at the ranges needs
