@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from astropy.cosmology import Planck18
 
 from alerce_dagster.catalogs.columns import Wanted
 from alerce_dagster.catalogs.formats import open_source
@@ -76,8 +77,8 @@ def test_hosts_from_two_catalogues(filled: Stores, tmp_path: Path) -> None:
     assert (first["catalog"], first["catalog_id"], first["redshift"]) == ("mine", "G0", 0.045)
     assert (first["redshift_catalog"], first["redshift_kind"]) == ("desi", "spectroscopic")
     assert first["separation"] == pytest.approx(3.0, abs=0.05)
-    # two magnitudes less than the distance modulus of a redshift of 0.045 in Planck18
-    assert first["absolute_mag"] == pytest.approx(17.0 - 36.62 + 2.5 * np.log10(1.045), abs=0.02)
+    expected = 17.0 - Planck18.distmod(0.045).value + 2.5 * np.log10(1.045)
+    assert first["absolute_mag"] == pytest.approx(expected, abs=0.001)
     assert first["luminosity"] == "plausible"
     assert set(first["snapshots"]) == {"mine", "desi"}
     assert first["candidates"][0]["catalog_id"] == "G0"
