@@ -1,5 +1,5 @@
-"""The products of one survey's night, the same for every survey: alerts, stamps, detections, objects,
-xmatches, classifications.
+"""The products of one survey's night, the same for every survey: alerts, stamps, detections, objects, xmatches, hosts,
+classifications, identity, watch_matches.
 
 Thin: each asset runs its stage (`alerce_dagster.stages`) and says in metadata and checks what came of it.
 """
@@ -160,6 +160,29 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **options(
+            "hosts",
+            "The most probable host galaxy of each object, if it is a transient outside the Galaxy, and its distance.",
+            {"numba", "sql"},
+        ),
+        deps=[objects],
+    )
+    def hosts(
+        context: dg.AssetExecutionContext,
+        stores: StoresResource,
+        catalogs: CatalogsResource,
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.catalogs.galaxies import GalaxyCatalogues
+        from alerce_dagster.stages.hosts import make_hosts
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            galaxies = GalaxyCatalogues.among(catalogs.open().local)
+            return report.hosts(night, galaxies, make_hosts(night, galaxies))
+
+    @dg.asset(
+        **options(
             "classifications",
             "Calibrated class probabilities of every alert's cutouts, and of its object.",
             {"onnx", "sql"},
@@ -180,7 +203,44 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             classifier = models.stamp_classifier()
             return report.classifications(night, classifier, make_classifications(night, classifier))
 
-    return [alerts, stamps, detections, objects, xmatches, classifications]
+    @dg.asset(
+        **options(
+            "identity",
+            "The broker object of each object: what this survey and others see as one thing on the sky.",
+            {"python", "sql"},
+        ),
+        deps=[objects, classifications],
+    )
+    def identity(
+        context: dg.AssetExecutionContext, stores: StoresResource, progress: dg.ResourceParam[Progress]
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.identity import make_identity
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            return report.identity(night, make_identity(night))
+
+    @dg.asset(
+        **options(
+            "watch_matches",
+            "Alerts that somebody's watch list or sky region asks for, and the messages about them.",
+            {"numba", "sql"},
+        ),
+        deps=[classifications],
+    )
+    def watch_matches(
+        context: dg.AssetExecutionContext, stores: StoresResource, progress: dg.ResourceParam[Progress]
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.watch import deliver, make_watch_matches
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            entry = make_watch_matches(night)
+            return report.watch_matches(night, entry, deliver(night.stores.database))
+
+    return [alerts, stamps, detections, objects, xmatches, hosts, classifications, identity, watch_matches]
 
 
 def _night(context: dg.AssetExecutionContext, survey: str, stores: StoresResource, progress: Progress) -> Night:

@@ -10,7 +10,7 @@ import sys
 import typer
 from rich.console import Console
 
-from alerce_dagster.cli import admin, catalog, classify, quarantine, run, simulate
+from alerce_dagster.cli import admin, backfill, catalog, classify, quarantine, run, simulate, watch
 from alerce_dagster.errors import AlerceError, InputError
 
 app = typer.Typer(
@@ -31,8 +31,10 @@ app.command("status")(admin.status)
 app.command("doctor")(admin.doctor)
 app.command("ui")(admin.ui)
 app.add_typer(admin.database, name="db")
+catalog.app.command("backfill")(backfill.backfill)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(watch.app, name="watch")
 
 RUN_FAILED, NOTHING_READ, STORE_UNUSABLE, INTERRUPTED = 1, 3, 4, 130
 

@@ -14,7 +14,17 @@ from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import tables
 
-STAGES = ("alerts", "stamps", "detections", "objects", "xmatches", "classifications")
+STAGES = (
+    "alerts",
+    "stamps",
+    "detections",
+    "objects",
+    "xmatches",
+    "hosts",
+    "classifications",
+    "identity",
+    "watch_matches",
+)
 
 
 @dataclass(frozen=True)
