@@ -47,6 +47,16 @@ def _stamp_classifier(folder: Path | None):
         raise StoreError(f"{error}; remove that folder, and the shipped model is used") from error
 
 
+@lru_cache(maxsize=2)
+def _light_curve_classifier(folder: Path | None):
+    from alerce_dagster.classifiers.light_curve_model import LightCurveClassifier
+
+    try:
+        return LightCurveClassifier.load(folder)
+    except (ValueError, OSError) as error:
+        raise StoreError(f"{error}; remove that folder, and the shipped model is used") from error
+
+
 class StoresResource(dg.ConfigurableResource):
     """The database and the archive that the environment names (`alerce_dagster.settings`)."""
 
@@ -79,6 +89,11 @@ class ModelsResource(dg.ConfigurableResource):
         # The link is resolved, so that a newly promoted model is another key of the cache.
         return _stamp_classifier(champion.resolve() if champion else None)
 
+    def light_curve_classifier(self):
+        """The light-curve classifier, likewise."""
+        champion = champion_folder(Settings.from_environment(), "light_curve_classifier")
+        return _light_curve_classifier(champion.resolve() if champion else None)
+
 
 class CatalogsResource(dg.ConfigurableResource):
     """The reference catalogues under ALERCE_HOME, and those that ALERCE_CDS_XMATCH asks the CDS service for."""
@@ -94,4 +109,4 @@ class CatalogsResource(dg.ConfigurableResource):
 def champion_folder(settings: Settings, name: str) -> Path | None:
     """Folder of the promoted model, or None while the shipped one is in use."""
     folder = settings.models / name / "champion"
-    return folder if (folder / "model.onnx").exists() else None
+    return folder if (folder / "model.json").exists() else None

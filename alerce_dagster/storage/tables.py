@@ -168,6 +168,11 @@ classification = sa.Table(
     sa.Column("reason", sa.Text, nullable=False, comment="what the answer rests on, or why there is none"),
     sa.Column("model", sa.Text, nullable=False, comment="hash of the model"),
     sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("prediction_set", Json, comment="classes one of which is the true one in 90 % of cases; null for stamps"),
+    sa.Column("inputs_version", sa.Text, comment="of the features and of how light curves are read; null for stamps"),
+    sa.Column("inputs_hash", sa.Text, comment="of the light curve that was classified; null for stamps"),
+    sa.Column("n_epochs", sa.BigInteger, comment="epochs of that light curve"),
+    sa.Column("evidence", Json, comment="what each part adds to the log posterior; null unless combined"),
     sa.Index("classification_by_object", "survey", "oid", "classifier"),
     sqlite_with_rowid=False,
 )
@@ -383,5 +388,51 @@ xmatch_change = sa.Table(
     sa.Column("run_id", sa.Text, nullable=False),
     sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
     sa.Index("xmatch_change_by_catalog", "catalog", "snapshot"),
+    sqlite_with_rowid=False,
+)
+
+# Light-curve answers, outliers.
+
+outlier = sa.Table(
+    "outlier",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("top_class", sa.Text, primary_key=True, comment="among whose objects it is judged"),
+    sa.Column("score", sa.Double, nullable=False, comment="share of that class's labelled objects that are less odd"),
+    sa.Column("baseline", sa.Double, nullable=False, comment="the same, by the isolation forest"),
+    sa.Column("nearest", sa.Text, nullable=False, comment="class of that top class that it is least unlike"),
+    sa.Column("place", Json, nullable=False, comment="coordinates in the model's space, for likeness"),
+    sa.Column("mjd", sa.Double, nullable=False, comment="last detection it rests on"),
+    sa.Column("inputs_hash", sa.Text, nullable=False, comment="of the light curve"),
+    sa.Column("model", sa.Text, nullable=False, comment="hash of the model"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Index("outlier_ranked", "survey", "top_class", "score"),
+    sqlite_with_rowid=False,
+)
+
+outlier_feedback = sa.Table(
+    "outlier_feedback",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("person", sa.Text, primary_key=True),
+    sa.Column("mark", sa.Text, nullable=False, comment="interesting, junk or known"),
+    sa.Column("note", sa.Text),
+    sa.Column("marked_at", sa.DateTime(timezone=True), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+light_curve_input = sa.Table(
+    "light_curve_input",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("night", sa.Date, nullable=False, comment="whose alerts brought it up to date"),
+    sa.Column("inputs_version", sa.Text, nullable=False),
+    sa.Column("inputs_hash", sa.Text, nullable=False, comment="of the light curve"),
+    sa.Column("n_epochs", sa.BigInteger, nullable=False),
+    sa.Column("inputs", Json, nullable=False, comment="the classifier's inputs, in its order; null where undefined"),
+    sa.Index("light_curve_input_by_night", "survey", "night"),
     sqlite_with_rowid=False,
 )
