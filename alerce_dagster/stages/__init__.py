@@ -15,6 +15,9 @@ from alerce_dagster.surveys import Survey
 
 VERSIONS = {"alerts": "1", "stamps": "1", "detections": "1", "objects": "1"}
 
+FIRST_NIGHT = date(2017, 1, 1)
+"""The first partition: ZTF numbers its nights from this day."""
+
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage, how much is done and how much there is (bytes for alerts, alerts for the rest)."""
 
