@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from alerce_dagster.assets.survey import survey_assets
-from alerce_dagster.resources import ModelsResource, StoresResource
+from alerce_dagster.resources import ModelsResource, StoresResource, StreamsResource
 from alerce_dagster.sensors.retention import daily_retention, retention
 from alerce_dagster.stages import no_progress
 
@@ -30,6 +30,7 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     resources: dict[str, object] = {
         "stores": StoresResource(),
         "models": ModelsResource(),
+        "streams": StreamsResource(),
         "progress": dg.ResourceDefinition.hardcoded_resource(no_progress),
     }
     return dg.Definitions(

@@ -13,6 +13,7 @@ _CHECKS: dict[str, list[tuple[str, str, bool]]] = {
             True,
         ),
         ("values_in_range", "Positions are on the sky and magnitudes between 5 and 30.", False),
+        ("nothing_expired", "The stream kept its messages until they were read.", False),
         ("duplicate_rate", "Under 5 % of the packets that came were stored already.", False),
     ],
     "stamps": [
@@ -21,6 +22,7 @@ _CHECKS: dict[str, list[tuple[str, str, bool]]] = {
     ],
     "detections": [("counts_reconcile", "Every alert's own detection is stored.", True)],
     "objects": [("counts_reconcile", "Every alert's object is stored.", True)],
+    "streams": [("counts_reconcile", "Every parcel of the night's results has been published.", False)],
     "classifications": [("counts_reconcile", "Every alert has an answer or the reason why not.", True)],
 }
 

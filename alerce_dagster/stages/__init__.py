@@ -35,6 +35,8 @@ class Night:
     night: date
     run_id: str
     progress: Progress = no_progress
+    publishes: bool = False
+    """Whether results are laid in the outbox, for Kafka."""
 
     def entry(self, stage: str, version: str | None = None, batch_id: str | None = None) -> Entry:
         """An empty ledger entry of this night and run."""

@@ -79,6 +79,12 @@ def record(
         connection.execute(tables.kafka_offset.insert(), [row | shared for row in rows])
 
 
+def expired(connection: Connection, run_id: str) -> int:
+    """How many offsets a run was to read that the broker had forgotten."""
+    table = tables.kafka_offset
+    return connection.scalar(sa.select(sa.func.sum(table.c.n_expired)).where(table.c.run_id == run_id)) or 0
+
+
 def _row(span: Span, **counts: int) -> dict:
     where = {"topic": span.topic, "partition": span.partition}
     return where | {"start_offset": span.start, "end_offset": span.end} | counts

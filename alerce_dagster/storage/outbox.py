@@ -85,6 +85,27 @@ def mark_published(connection: Connection, up_to: int, when: datetime) -> int:
     return connection.execute(table.update().where(*due).values(published_at=when, messages=None)).rowcount
 
 
+@dataclass(frozen=True)
+class TopicCount:
+    """Messages of one topic."""
+
+    name: str
+    published: int
+    waiting: int
+
+
+def counts(connection: Connection, survey: str, night: date) -> list[TopicCount]:
+    """Messages of a night by topic."""
+    table = tables.outbox
+    n = sa.func.sum(table.c.n_messages)
+    out = table.c.published_at.is_not(None)
+    chosen = sa.select(table.c.topic, out, n).where(table.c.survey == survey, table.c.night == night)
+    found: dict[str, dict[bool, int]] = {}
+    for topic, published, number in connection.execute(chosen.group_by(table.c.topic, out)):
+        found.setdefault(topic, {})[bool(published)] = int(number)
+    return [TopicCount(topic, n.get(True, 0), n.get(False, 0)) for topic, n in sorted(found.items())]
+
+
 def _pack(messages: Sequence[Outgoing]) -> bytes:
     columns = [
         pa.array([m.key for m in messages], pa.binary()),

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from alerce_dagster.errors import StreamError
 from alerce_dagster.streams.cluster import Cluster, Faults
@@ -67,6 +67,13 @@ class Reader:
     """
 
     def __init__(self, cluster: Cluster, spans: Sequence[Span], pace: Pace | None = None) -> None:
+        """Connect.
+
+        Raises
+        ------
+        StreamError
+            When the cluster does not answer, does not let us in, or has no such topic.
+        """
         self._pace = pace or Pace()
         self._faults = Faults(cluster)
         self._wanted = {(span.topic, span.partition): span for span in spans}
@@ -84,6 +91,12 @@ class Reader:
                 error_cb=self._faults.hear,
             )
         )
+        with self._faults.explained("the alert stream cannot be reached", self._consumer):
+            known = self._consumer.list_topics(timeout=_TIMEOUT / 3).topics
+        for topic, partition in self._wanted:
+            if topic not in known or partition not in known[topic].partitions:
+                doing = f"{topic}[{partition}] cannot be read"
+                raise self._faults.error(doing, KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
         self._consumer.assign([TopicPartition(s.topic, s.partition, s.start) for s in self._wanted.values()])
 
     def __enter__(self) -> "Reader":
@@ -185,10 +198,7 @@ class Reader:
         if go_on > start:
             portion.expired.append(Span(*key, start, go_on))
             self._position[key] = go_on
-        try:
-            self._consumer.seek(TopicPartition(*key, max(low, start)))
-        except KafkaException:  # not fetching yet
-            self._consumer.incremental_assign([TopicPartition(*key, OFFSET_BEGINNING)])
+        self._consumer.assign([TopicPartition(*each, at) for each, at in self._position.items()])
 
     def _stopped(self) -> StreamError:
         where = next(key for key, span in self._wanted.items() if self._position[key] < span.end)
