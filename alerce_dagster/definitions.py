@@ -10,6 +10,7 @@ import dagster as dg
 from alerce_dagster.assets.survey import survey_assets
 from alerce_dagster.resources import ModelsResource, StoresResource, StreamsResource
 from alerce_dagster.sensors.retention import daily_retention, retention
+from alerce_dagster.sensors.stream import stream_sensor
 from alerce_dagster.stages import no_progress
 
 SURVEYS = ("ztf",)
@@ -37,6 +38,7 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
         assets=assets,
         jobs=[*jobs, retention],
         schedules=[daily_retention],
+        sensors=[stream_sensor(survey) for survey in SURVEYS],
         resources=resources | dict(resource_overrides or {}),
         # A step costs 0.03 s in the run's process and 2 s in one of its own.
         executor=dg.in_process_executor,

@@ -25,6 +25,7 @@ ALERCE_STREAMS_KAFKA       (none)                         brokers to which resul
 ALERCE_STREAMS_NAME        alerce                         this deployment's name as a publisher
 ALERCE_LIVE_ALERTS         20000                          most alerts that a run is asked to read
 ALERCE_LIVE_SECONDS        120                            how long a run reads on while alerts come
+ALERCE_LIVE_IDLE           30                             seconds without an alert after which it ends
 ALERCE_LIVE_LINGER         2                              seconds to wait for more alerts, to a batch
 =========================  =============================  ==============================================
 """
@@ -77,6 +78,7 @@ class LiveSettings:
     dead_letters: str | None
     max_alerts: int
     seconds: float
+    idle: float
     linger: float
 
     @classmethod
@@ -94,6 +96,7 @@ class LiveSettings:
             dead_letters=os.environ.get(f"{prefix}_DEAD_LETTERS") or None,
             max_alerts=int(_number("ALERCE_LIVE_ALERTS", 20_000)),
             seconds=_number("ALERCE_LIVE_SECONDS", 120),
+            idle=_number("ALERCE_LIVE_IDLE", 30),
             linger=_number("ALERCE_LIVE_LINGER", 2),
         )
 

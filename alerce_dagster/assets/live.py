@@ -21,7 +21,7 @@ def take(night: Night, config: "AlertsConfig", streams: StreamsResource, models:
     settings = LiveSettings.from_environment(night.survey.name)
     spans = [Span(r.topic, r.partition, r.start, r.end) for r in config.offsets]
     then = _stages(streams, models) if config.follow_seconds else []
-    pace = Pace(linger=settings.linger, follow=config.follow_seconds)
+    pace = Pace(linger=settings.linger, follow=config.follow_seconds, idle=settings.idle)
     with Reader(streams.cluster(night.survey.name), spans, pace) as reader:
         schemas = Schemas.from_environment(night.survey.name)
         return take_stream(night, reader.portions(), schemas, settings.dead_letters, then)

@@ -26,10 +26,16 @@ def open_stores(settings: Settings) -> Stores:
     StoreError
         When either cannot be used, saying what to do.
     """
-    stores = Stores(_database(settings.database_url), Archive(settings.archive_url))
-    schema.require(stores.database)
+    stores = Stores(open_database(settings), Archive(settings.archive_url))
     stores.archive.check_writable()
     return stores
+
+
+def open_database(settings: Settings) -> Database:
+    """The deployment's database, with an up-to-date schema; errors as for `open_stores`."""
+    database = _database(settings.database_url)
+    schema.require(database)
+    return database
 
 
 @lru_cache(maxsize=4)

@@ -85,6 +85,13 @@ def mark_published(connection: Connection, up_to: int, when: datetime) -> int:
     return connection.execute(table.update().where(*due).values(published_at=when, messages=None)).rowcount
 
 
+def waiting_nights(connection: Connection, survey: str, before: datetime) -> list[date]:
+    """Nights with parcels that were laid in before `before` and are still there, oldest first."""
+    table = tables.outbox
+    due = (table.c.survey == survey, table.c.published_at.is_(None), table.c.created_at < before)
+    return sorted(connection.scalars(sa.select(table.c.night).where(*due).distinct()))
+
+
 @dataclass(frozen=True)
 class TopicCount:
     """Messages of one topic."""

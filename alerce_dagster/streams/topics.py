@@ -79,11 +79,13 @@ def plan(
 
     `available` is what the broker has of every partition (low to high watermark), `recorded` what the ledger has. A
     hole that a failed run left comes before what is behind it. Topics without a night in their name belong to `today`.
+    Partitions of that night where nothing is left are named too, with empty spans: a run that reads on reads them on.
     """
     done: dict[tuple[str, int], list[Span]] = {}
     for span in recorded:
         done.setdefault((span.topic, span.partition), []).append(span)
     nights: dict[date, list[Span]] = {}
+    quiet: dict[date, list[Span]] = {}
     for span in available:
         pattern = next((p for p in patterns if p.matches(span.topic)), None)
         if pattern is None:
@@ -92,12 +94,22 @@ def plan(
         # What the broker forgot between what was read and what it still has is asked for too: the run books the loss.
         read_to = max((other.end for other in mine), default=span.start)
         left = without(Span(span.topic, span.partition, min(read_to, span.start), span.end), mine)
+        night = pattern.night(span.topic) or today
         if left:
-            nights.setdefault(pattern.night(span.topic) or today, []).extend(left)
+            nights.setdefault(night, []).extend(left)
+        else:
+            quiet.setdefault(night, []).append(Span(span.topic, span.partition, span.end, span.end))
     if not nights:
         return None
-    night = min(nights)
-    return Wanted(night, tuple(share(nights[night], limit)))
+    oldest = min(nights)
+    return Wanted(oldest, tuple(sorted([*share(nights[oldest], limit), *quiet.get(oldest, [])])))
+
+
+def made_anew(available: Iterable[Span], recorded: Iterable[Span]) -> list[str]:
+    """Partitions that end before what was read of them: topics that were deleted and made again under their name."""
+    ends = {(span.topic, span.partition): span.end for span in available}
+    late = {(s.topic, s.partition) for s in recorded if s.end > ends.get((s.topic, s.partition), s.end)}
+    return [f"{topic}[{partition}]" for topic, partition in sorted(late)]
 
 
 def available_spans(cluster: Cluster, patterns: Sequence[TopicPattern], clients: dict[str, object]) -> list[Span]:
