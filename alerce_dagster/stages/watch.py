@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alerce_dagster.reporting.delivery import DeliveryError, send
-from alerce_dagster.reporting.watchlists import WATCHED, Targets, match
+from alerce_dagster.reporting.matching import WATCHED, Targets, match
 from alerce_dagster.stages import VERSIONS, Night, batches
 from alerce_dagster.stages.classifications import CLASSIFIER
 from alerce_dagster.storage import ledger, tables, watch

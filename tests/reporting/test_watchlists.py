@@ -12,7 +12,8 @@ from mocpy import MOC
 
 from alerce_dagster.errors import InputError
 from alerce_dagster.reporting import watchlists
-from alerce_dagster.reporting.watchlists import TARGETS, WATCHED, Filters, Targets, WatchList, match
+from alerce_dagster.reporting.matching import WATCHED, Targets, match
+from alerce_dagster.reporting.watchlists import TARGETS, Filters, WatchList
 
 
 def alerts(ra, dec, mag=None, class_name=None, probability=None) -> pa.Table:
