@@ -128,7 +128,7 @@ def _look(source: Source, wanted: Wanted, recipe: Recipe, progress: Progress) ->
             progress("reading", done, source.size)
             reported = done
     if layout is None or not n_rows:
-        raise InputError(f"{where} has no row with a position ({n_aside:,} without one)")
+        raise InputError(f"{where} has no row with a position" + (f" ({n_aside:,} without one)" if n_aside else ""))
     if not layout.unit_is_said and (why := positions.doubt(tuple(ranges[0]), tuple(ranges[1]), n_rows)):
         raise InputError(f"{where}: {why}")
     typed = kinds.apply(table.slice(0, 0))

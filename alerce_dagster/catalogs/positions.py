@@ -60,7 +60,7 @@ def unit_of(declared: str | None) -> str | None:
     for unit, spellings in {
         "deg": ("deg", "degree", "degrees", "angle[deg]"),
         "rad": ("rad", "radian", "radians"),
-        "hour": ("h", "hr", "hour", "hours", "hourangle", "hms"),
+        "hour": ("h", "hr", "hour", "hours", "hourangle", "hms", "15 deg"),
         "sexagesimal": ("h:m:s", "hh:mm:ss", "d:m:s", "dd:mm:ss", "hh mm ss"),
     }.items():
         if said in spellings:

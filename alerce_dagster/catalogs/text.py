@@ -152,7 +152,11 @@ def _wider(known: pa.DataType, column: pa.ChunkedArray) -> pa.DataType:
     def every(pattern: str) -> bool:
         return bool(pc.all(pc.match_substring_regex(column, pattern)).as_py())
 
-    if known == pa.int64() and every(r"^[+-]?(0|[1-9]\d{0,17})$"):
+    if known == pa.int64() and every(r"^[+-]?(0|[1-9]\d{0,18})$"):
+        try:
+            pc.cast(column, pa.int64())
+        except pa.ArrowInvalid:
+            return pa.string()  # beyond 64 bits
         return known
     if not every(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$") or not every(r"^[+-]?(0?\.|0$|0[eE]|[1-9.])"):
         return pa.string()

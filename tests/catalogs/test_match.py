@@ -87,8 +87,8 @@ def difficult_sky(n: int, m: int, seed: int) -> tuple[np.ndarray, ...]:
 
 
 def test_exact_agreement_with_brute_force(add: Add) -> None:
-    """100,000 positions against 20,000 rows: the same pairs, the same separations."""
-    ra, dec, cat_ra, cat_dec = difficult_sky(100_000, 20_000, seed=1)
+    """100,000 positions against 10,000 rows: the same pairs, the same separations."""
+    ra, dec, cat_ra, cat_dec = difficult_sky(100_000, 10_000, seed=1)
     catalogue = add({"id": np.arange(len(cat_ra)), "ra": cat_ra, "dec": cat_dec}, max_rows=3_000)
     found = catalogue.match(ra, dec, RADIUS)
     # A double cannot tell on which side of the radius a pair is that misses it by less than this.
@@ -106,7 +106,7 @@ def test_exact_agreement_with_brute_force(add: Add) -> None:
     assert found.num_rows == len(mine)
     assert len(truth) - len(must) < 10
     near_the_edge = [pair for pair, separation in truth.items() if abs(separation - RADIUS) < 2e-9]
-    assert len(near_the_edge) > 2_000
+    assert len(near_the_edge) > 1_000
     assert max(abs(mine[pair] - truth[pair]) for pair in must) < 1e-9  # arcsec; a double holds RA to 2e-10
 
 
@@ -190,7 +190,7 @@ def test_proper_motion_moves_sources_to_the_time_of_the_position(add: Add) -> No
     assert catalogue.card.slow_motion == pytest.approx(np.hypot(60, 70), rel=1e-6)
     then = SkyCoord(
         ra * u.deg, dec * u.deg, pm_ra_cosdec=[p or 0 for p in pmra] * u.mas / u.yr,
-        pm_dec=[p or 0 for p in pmdec] * u.mas / u.yr, obstime=Time(2016.0, format="jyear"), distance=[1e3] * 4 * u.pc,
+        pm_dec=[p or 0 for p in pmdec] * u.mas / u.yr, obstime=Time(2016.0, format="jyear"), distance=[100] * 4 * u.pc,
     ).apply_space_motion(Time(2024.0, format="jyear"))  # fmt: skip
     found = catalogue.match(then.ra.deg % 360, then.dec.deg, year=np.full(4, 2024.0)).to_pylist()
     assert [(row["position"], row["catalog_id"]) for row in found] == [(0, 1), (1, 2), (2, 3), (3, 4)]
