@@ -13,6 +13,7 @@ _CHECKS: dict[str, list[tuple[str, str, bool]]] = {
             True,
         ),
         ("values_in_range", "Positions are on the sky and magnitudes between 5 and 30.", False),
+        ("nothing_expired", "The stream kept its messages until they were read.", False),
         ("duplicate_rate", "Under 5 % of the packets that came were stored already.", False),
     ],
     "stamps": [
@@ -34,6 +35,7 @@ _CHECKS: dict[str, list[tuple[str, str, bool]]] = {
         ("counts_reconcile", "Every alert was matched with every list.", True),
         ("messages_delivered", "No message about a match is still to be sent.", False),
     ],
+    "streams": [("counts_reconcile", "Every parcel of the night's results has been published.", False)],
     "classifications": [("counts_reconcile", "Every alert has an answer or the reason why not.", True)],
 }
 

@@ -15,7 +15,7 @@ from alerce_dagster.classifiers.stamps import StampClassifier
 from alerce_dagster.stages import VERSIONS, Night
 from alerce_dagster.stages.alerts import Ingested, night_counts
 from alerce_dagster.stages.stamps import read_stamps
-from alerce_dagster.storage import ledger, queries, tables
+from alerce_dagster.storage import ledger, offsets, outbox, queries, tables
 from alerce_dagster.storage.ledger import Entry
 
 _SKY_POINTS = 1_500
@@ -62,6 +62,8 @@ def alerts(night: Night, ingested: Ingested) -> dg.MaterializeResult:
         )
         == 1
     )
+    with night.stores.database.reading() as connection:
+        expired = offsets.expired(connection, night.run_id)
     duplicates = entry.n_known / entry.n_in if entry.n_in else 0.0
     preview = _preview(night, table, _ALERT_COLUMNS)
     return dg.MaterializeResult(
@@ -70,6 +72,7 @@ def alerts(night: Night, ingested: Ingested) -> dg.MaterializeResult:
             "said": _said(entry),
             **_counts(entry),
             "other_nights": {str(day): count for day, count in sorted(ingested.other_nights.items())},
+            "stored_in_other_nights": {str(day): count for day, count in sorted(ingested.elsewhere.items())},
             "preview": preview,
             "sky_map": dg.MetadataValue.md(plots.sky_map(ra, dec)),
             "magnitudes": dg.MetadataValue.md(plots.histogram(mag, "difference magnitude")),
@@ -78,6 +81,7 @@ def alerts(night: Night, ingested: Ingested) -> dg.MaterializeResult:
             result("counts_reconcile", entry.balances and agree, **counts, read=entry.n_in),
             result("values_in_range", not outside, out_of_range=outside or 0),
             # A night that is read again on purpose is all duplicates; a stream that repeats itself is not.
+            result("nothing_expired", not expired, expired_offsets=expired),
             result("duplicate_rate", duplicates < 0.05 or entry.n_out == 0, share=duplicates),
         ],
     )
@@ -239,6 +243,24 @@ def classifications(night: Night, classifier: StampClassifier, entry: Entry) -> 
             "preview": _preview(night, tables.classification, _CLASSIFICATION_COLUMNS, "candid"),
         },
         check_results=[_reconciles(night, total)],
+    )
+
+
+def streams(night: Night, n_sent: int, *, enabled: bool) -> dg.MaterializeResult:
+    """Of the asset streams."""
+    with night.stores.database.reading() as connection:
+        topics = outbox.counts(connection, night.survey.name, night.night)
+    waiting = sum(topic.waiting for topic in topics)
+    lines = ["| topic | published | waiting |", "| --- | --- | --- |"]
+    lines += [f"| {topic.name} | {topic.published:,} | {topic.waiting:,} |" for topic in topics]
+    said = f"{n_sent:,} messages sent." if enabled else "Nothing is published: ALERCE_STREAMS_KAFKA is not set."
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": sum(topic.published for topic in topics),
+            "said": said,
+            "topics": dg.MetadataValue.md("\n".join(lines)),
+        },
+        check_results=[result("counts_reconcile", not waiting or not enabled, waiting=waiting)],
     )
 
 

@@ -24,6 +24,9 @@ VERSIONS = {
     "watch_matches": "1",
 }
 
+FIRST_NIGHT = date(2017, 1, 1)
+"""The first partition: ZTF numbers its nights from this day."""
+
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage, how much is done and how much there is (bytes for alerts, alerts for the rest)."""
 
@@ -41,6 +44,8 @@ class Night:
     night: date
     run_id: str
     progress: Progress = no_progress
+    publishes: bool = False
+    """Whether results are laid in the outbox, for Kafka."""
 
     def entry(self, stage: str, version: str | None = None, batch_id: str | None = None) -> Entry:
         """An empty ledger entry of this night and run."""

@@ -168,6 +168,11 @@ classification = sa.Table(
     sa.Column("reason", sa.Text, nullable=False, comment="what the answer rests on, or why there is none"),
     sa.Column("model", sa.Text, nullable=False, comment="hash of the model"),
     sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("prediction_set", Json, comment="classes one of which is the true one in 90 % of cases; null for stamps"),
+    sa.Column("inputs_version", sa.Text, comment="of the features and of how light curves are read; null for stamps"),
+    sa.Column("inputs_hash", sa.Text, comment="of the light curve that was classified; null for stamps"),
+    sa.Column("n_epochs", sa.BigInteger, comment="epochs of that light curve"),
+    sa.Column("evidence", Json, comment="what each part adds to the log posterior; null unless combined"),
     sa.Index("classification_by_object", "survey", "oid", "classifier"),
     sqlite_with_rowid=False,
 )
@@ -384,4 +389,110 @@ xmatch_change = sa.Table(
     sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
     sa.Index("xmatch_change_by_catalog", "catalog", "snapshot"),
     sqlite_with_rowid=False,
+)
+
+# Light-curve answers, outliers.
+
+outlier = sa.Table(
+    "outlier",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("top_class", sa.Text, primary_key=True, comment="among whose objects it is judged"),
+    sa.Column("score", sa.Double, nullable=False, comment="share of that class's labelled objects that are less odd"),
+    sa.Column("baseline", sa.Double, nullable=False, comment="the same, by the isolation forest"),
+    sa.Column("nearest", sa.Text, nullable=False, comment="class of that top class that it is least unlike"),
+    sa.Column("place", Json, nullable=False, comment="coordinates in the model's space, for likeness"),
+    sa.Column("mjd", sa.Double, nullable=False, comment="last detection it rests on"),
+    sa.Column("inputs_hash", sa.Text, nullable=False, comment="of the light curve"),
+    sa.Column("model", sa.Text, nullable=False, comment="hash of the model"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Index("outlier_ranked", "survey", "top_class", "score"),
+    sqlite_with_rowid=False,
+)
+
+outlier_feedback = sa.Table(
+    "outlier_feedback",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("person", sa.Text, primary_key=True),
+    sa.Column("mark", sa.Text, nullable=False, comment="interesting, junk or known"),
+    sa.Column("note", sa.Text),
+    sa.Column("marked_at", sa.DateTime(timezone=True), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+light_curve_input = sa.Table(
+    "light_curve_input",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("night", sa.Date, nullable=False, comment="whose alerts brought it up to date"),
+    sa.Column("inputs_version", sa.Text, nullable=False),
+    sa.Column("inputs_hash", sa.Text, nullable=False, comment="of the light curve"),
+    sa.Column("n_epochs", sa.BigInteger, nullable=False),
+    sa.Column("inputs", Json, nullable=False, comment="the classifier's inputs, in its order; null where undefined"),
+    sa.Index("light_curve_input_by_night", "survey", "night"),
+    sqlite_with_rowid=False,
+)
+
+# The live stream: which offsets were read, when each alert was distributed, what is to be published.
+
+kafka_offset = sa.Table(
+    "kafka_offset",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("topic", sa.Text, primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True),
+    sa.Column("start_offset", sa.BigInteger, primary_key=True, comment="first offset of the span"),
+    sa.Column("end_offset", sa.BigInteger, nullable=False, comment="first offset behind the span"),
+    sa.Column("n_messages", sa.BigInteger, nullable=False, comment="messages that came; some offsets hold none"),
+    sa.Column("n_expired", sa.BigInteger, nullable=False, comment="offsets that the broker had forgotten: a loss"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+alert_arrival = sa.Table(
+    "alert_arrival",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("candid", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("topic", sa.Text, nullable=False),
+    sa.Column("partition", sa.BigInteger, nullable=False),
+    sa.Column("message_offset", sa.BigInteger, nullable=False),
+    sa.Column("distributed_mjd", sa.Double, comment="the message's Kafka timestamp, MJD in UTC [d]"),
+    sqlite_with_rowid=False,
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("position", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("topic", sa.Text, nullable=False),
+    sa.Column("survey", sa.Text, nullable=False),
+    sa.Column("night", sa.Date, nullable=False),
+    sa.Column("batch_id", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False, comment="of the results: a new model's are new messages"),
+    sa.Column("n_messages", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False, comment="hash of topic and messages (SHA-256, 128 bits)"),
+    sa.Column("messages", sa.LargeBinary, comment="Arrow IPC of key, value, headers; null once published"),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("published_at", sa.DateTime(timezone=True), comment="null until Kafka has committed them"),
+    sa.UniqueConstraint("survey", "topic", "batch_id", "version", name="outbox_once_per_batch"),
+    sa.Index("outbox_by_night", "survey", "night", "topic"),
+    sa.Index("outbox_waiting", "published_at", "position"),
+    sqlite_autoincrement=True,
+)
+
+user_filter = sa.Table(
+    "user_filter",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("expression", sa.Text, nullable=False),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("tested", Json, comment="the past night it was tested on: night, alerts, passed, rate, when"),
+    sa.Column("enabled", sa.Boolean, nullable=False),
 )

@@ -20,6 +20,7 @@ ASSETS = (
     "classifications",
     "identity",
     "watch_matches",
+    "streams",
 )
 
 
