@@ -22,6 +22,7 @@ WATCHED = pa.schema(
         column("mag", FLOAT, "mag", "PSF magnitude of the absolute difference flux"),
         column("class_name", TEXT, "", "most probable class of its object; null without an answer"),
         column("probability", FLOAT, "", "probability of class_name"),
+        column("model", TEXT, "", "hash of the model that gave it"),
     ]
 )
 

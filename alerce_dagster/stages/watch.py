@@ -81,8 +81,9 @@ def deliver(database: Database, *, failed: bool = False) -> dict[str, int]:
 
 def _publish(connection: Connection, batch: Batch, name: str, rows: list[dict]) -> None:
     """Lay the matches in the outbox: on Kafka each list has its topic."""
-    shared = {"watch_list": name, "survey": batch.survey}
-    messages = [Outgoing(row["oid"].encode(), encode("watch_match", row | shared)) for row in rows]
+    shared = {"watch_list": name, "survey": batch.survey, "classifier_name": CLASSIFIER}
+    records = [row | shared | {"classifier_version": row["model"]} for row in rows]
+    messages = [Outgoing(row["oid"].encode(), encode("watch_match", row)) for row in records]
     outbox.put(connection, batch.survey, batch.night, f"watch_{name}", batch.batch_id, VERSIONS[STAGE], messages)
 
 
@@ -90,7 +91,7 @@ def _alerts(night: Night, connection: Connection, batch: Batch) -> pa.Table:
     """A batch's alerts in schema WATCHED."""
     alert, answer = tables.alert, tables.object_class
     same = (answer.c.survey == alert.c.survey) & (answer.c.oid == alert.c.oid) & (answer.c.classifier == CLASSIFIER)
-    columns = [(answer if name in ("class_name", "probability") else alert).c[name] for name in WATCHED.names]
+    columns = [(answer if name in ("class_name", "probability", "model") else alert).c[name] for name in WATCHED.names]
     chosen = sa.select(*columns).select_from(alert.outerjoin(answer, same))
     chosen = chosen.where(alert.c.survey == night.survey.name, alert.c.batch_id == batch.batch_id)
     return to_arrow(connection.execute(chosen.order_by(alert.c.file_row)), WATCHED)

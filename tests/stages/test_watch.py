@@ -165,7 +165,10 @@ def test_each_list_has_a_topic_where_results_are_published(filled: Stores) -> No
         ("t1", candid_of(1), "VS"),
         ("t2", candid_of(2), "SN"),
     ]
-    assert {(row["watch_list"], row["survey"], row["run_id"]) for row in told} == {("mine", "ztf", "run")}
+    provenance = ("watch_list", "survey", "run_id", "classifier_name", "classifier_version")
+    assert {tuple(row[name] for name in provenance) for row in told} == {
+        ("mine", "ztf", "run", "stamp_classifier", "m")
+    }
 
 
 def test_a_removed_list_takes_everything_with_it(filled: Stores, counted) -> None:
