@@ -15,14 +15,6 @@ from tests.kafka import Broker, running_broker
 from tests.served import Served, serving
 
 _BROKER = pytest.StashKey[str]()
-_SETTINGS = (
-    "ALERCE_DATABASE_URL",
-    "ALERCE_ARCHIVE_URL",
-    "ALERCE_ZTF_SOURCE",
-    "ALERCE_CDS_XMATCH",
-    "ALERCE_CDS_URL",
-    "DAGSTER_HOME",
-)
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +94,6 @@ def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An ALERCE_HOME of its own, and nothing else from the environment."""
     for name in [name for name in os.environ if name.startswith("ALERCE_") and "TEST" not in name] + ["DAGSTER_HOME"]:
-    for name in _SETTINGS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ALERCE_HOME", str(tmp_path / "home"))
     return tmp_path / "home"

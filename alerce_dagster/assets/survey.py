@@ -267,7 +267,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             "What was published of the night: results on Kafka topics, each exactly once.",
             {"kafka", "avro"},
         ),
-        deps=[classifications],
+        deps=[classifications, watch_matches],
     )
     def streams_(
         context: dg.AssetExecutionContext,

@@ -1,4 +1,7 @@
-"""Stage watch_matches: alerts that somebody's list asks for, stored with the messages about them; and sending these."""
+"""Stage watch_matches: alerts that somebody's list asks for, stored with the messages about them; and sending these.
+
+E-mails and webhooks are sent here (`deliver`); Kafka messages go out with all others, from the outbox.
+"""
 
 from functools import lru_cache
 
@@ -7,12 +10,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alerce_dagster.reporting.delivery import DeliveryError, send
-from alerce_dagster.reporting.watchlists import WATCHED, Targets, match
+from alerce_dagster.reporting.matching import WATCHED, Targets, match
 from alerce_dagster.stages import VERSIONS, Night, batches
 from alerce_dagster.stages.classifications import CLASSIFIER
-from alerce_dagster.storage import ledger, tables, watch
+from alerce_dagster.storage import ledger, outbox, tables, watch
 from alerce_dagster.storage.database import Database, to_arrow
 from alerce_dagster.storage.ledger import Batch, Entry
+from alerce_dagster.storage.outbox import Outgoing
+from alerce_dagster.streams.messages import encode
 
 STAGE = "watch_matches"
 
@@ -33,9 +38,10 @@ def make_watch_matches(night: Night) -> Entry:
         with database.writing() as connection:
             for own, _ in lists:
                 rows = [row | {"run_id": night.run_id} for row in found[own.name].to_pylist()]
-                entry.details[f"matches of {own.name}"] = watch.record(
-                    connection, own, night.survey.name, batch.batch_id, rows
-                )
+                new = watch.record(connection, own, night.survey.name, batch.batch_id, rows)
+                entry.details[f"matches of {own.name}"] = new
+                if new and night.publishes:
+                    _publish(connection, batch, own.name, rows)
             ledger.record(connection, entry)
         total.add(entry)
         night.progress(STAGE, total.n_in, n_alerts)
@@ -73,11 +79,19 @@ def deliver(database: Database, *, failed: bool = False) -> dict[str, int]:
     return counts
 
 
+def _publish(connection: Connection, batch: Batch, name: str, rows: list[dict]) -> None:
+    """Lay the matches in the outbox: on Kafka each list has its topic."""
+    shared = {"watch_list": name, "survey": batch.survey, "classifier_name": CLASSIFIER}
+    records = [row | shared | {"classifier_version": row["model"]} for row in rows]
+    messages = [Outgoing(row["oid"].encode(), encode("watch_match", row)) for row in records]
+    outbox.put(connection, batch.survey, batch.night, f"watch_{name}", batch.batch_id, VERSIONS[STAGE], messages)
+
+
 def _alerts(night: Night, connection: Connection, batch: Batch) -> pa.Table:
     """A batch's alerts in schema WATCHED."""
     alert, answer = tables.alert, tables.object_class
     same = (answer.c.survey == alert.c.survey) & (answer.c.oid == alert.c.oid) & (answer.c.classifier == CLASSIFIER)
-    columns = [(answer if name in ("class_name", "probability") else alert).c[name] for name in WATCHED.names]
+    columns = [(answer if name in ("class_name", "probability", "model") else alert).c[name] for name in WATCHED.names]
     chosen = sa.select(*columns).select_from(alert.outerjoin(answer, same))
     chosen = chosen.where(alert.c.survey == night.survey.name, alert.c.batch_id == batch.batch_id)
     return to_arrow(connection.execute(chosen.order_by(alert.c.file_row)), WATCHED)

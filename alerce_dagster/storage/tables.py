@@ -340,6 +340,7 @@ watch_match = sa.Table(
     sa.Column("mag", sa.Double, comment="difference magnitude [mag]"),
     sa.Column("class_name", sa.Text, comment="most probable class of its object when it was matched"),
     sa.Column("probability", sa.Double, comment="probability of class_name"),
+    sa.Column("model", sa.Text, comment="hash of the model that gave it"),
     sa.Column("run_id", sa.Text, nullable=False),
     sa.Index("watch_match_by_batch", "watch_list", "survey", "batch_id"),
     sqlite_with_rowid=False,

@@ -12,7 +12,8 @@ from mocpy import MOC
 
 from alerce_dagster.errors import InputError
 from alerce_dagster.reporting import watchlists
-from alerce_dagster.reporting.watchlists import TARGETS, WATCHED, Filters, Targets, WatchList, match
+from alerce_dagster.reporting.matching import WATCHED, Targets, match
+from alerce_dagster.reporting.watchlists import TARGETS, Filters, WatchList
 
 
 def alerts(ra, dec, mag=None, class_name=None, probability=None) -> pa.Table:
@@ -20,7 +21,7 @@ def alerts(ra, dec, mag=None, class_name=None, probability=None) -> pa.Table:
     columns = {
         "candid": np.arange(n), "oid": [f"ZTF{i}" for i in range(n)], "mjd": np.full(n, 60_000.0), "band": ["r"] * n,
         "ra": ra, "dec": dec, "mag": np.full(n, 18.0) if mag is None else mag,
-        "class_name": class_name or [None] * n, "probability": probability or [None] * n,
+        "class_name": class_name or [None] * n, "probability": probability or [None] * n, "model": ["m"] * n,
     }  # fmt: skip
     return pa.table({f.name: pa.array(columns[f.name], f.type, from_pandas=True) for f in WATCHED}, schema=WATCHED)
 

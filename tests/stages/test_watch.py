@@ -1,5 +1,6 @@
 """Watch lists through a night: every match stored once, and its message sent once, whatever fails in between."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from alerce_dagster.reporting.watchlists import TARGETS, Filters, WatchList
 from alerce_dagster.stages.alerts import ingest
 from alerce_dagster.stages.places import read_places
 from alerce_dagster.stages.watch import deliver, make_watch_matches
-from alerce_dagster.storage import Stores, ledger, tables, watch
+from alerce_dagster.storage import Stores, ledger, outbox, tables, watch
 from alerce_dagster.storage.database import REPLACE
+from alerce_dagster.streams.messages import decode
 from tests.reporting.stand_ins import mail_server, web_hook
 from tests.stages.conftest import night_of
 from tests.zpackets import alert, candid_of, write_packets
@@ -144,6 +146,29 @@ def test_a_process_that_died_while_sending(filled: Stores) -> None:
             connection.execute(tables.watch_message.update().values(changed_at=earlier))
         assert deliver(filled.database) == {"sent": 1, "not_sent": 0}
     assert hook.keys == [message.key]
+
+
+def test_each_list_has_a_topic_where_results_are_published(filled: Stores) -> None:
+    """In the outbox with the matches, once: from there the stream takes them."""
+    add(filled, WatchList("mine", "positions"), positions(near(1), near(2)))
+    add(filled, WatchList("quiet", "positions"), positions(("elsewhere", 200.0, 10.0, 1.5)))
+    publishing = replace(night_of(filled), publishes=True)
+    make_watch_matches(publishing)
+    with filled.database.writing() as connection:
+        connection.execute(tables.ledger.delete().where(tables.ledger.c.stage == "watch_matches"))
+    make_watch_matches(publishing)
+    with filled.database.reading() as connection:
+        [parcel] = outbox.waiting(connection, 100)
+    assert parcel.topic == "watch_mine"
+    told = [decode(message.value) for message in parcel.messages]
+    assert [(row["target"], row["candid"], row["class_name"]) for row in told] == [
+        ("t1", candid_of(1), "VS"),
+        ("t2", candid_of(2), "SN"),
+    ]
+    provenance = ("watch_list", "survey", "run_id", "classifier_name", "classifier_version")
+    assert {tuple(row[name] for name in provenance) for row in told} == {
+        ("mine", "ztf", "run", "stamp_classifier", "m")
+    }
 
 
 def test_a_removed_list_takes_everything_with_it(filled: Stores, counted) -> None:

@@ -215,6 +215,7 @@ def upgrade() -> None:
             "class_name", sa.Text(), nullable=True, comment="most probable class of its object when it was matched"
         ),
         sa.Column("probability", sa.Double(), nullable=True, comment="probability of class_name"),
+        sa.Column("model", sa.Text(), nullable=True, comment="hash of the model that gave it"),
         sa.Column("run_id", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("watch_list", "survey", "candid", "target"),
         sqlite_with_rowid=False,
