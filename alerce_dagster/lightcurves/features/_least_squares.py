@@ -101,7 +101,7 @@ def fit(model, x, low, high, t, y, e, max_steps):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def solve_in_place(matrix, vector):
-    """Cholesky: solve with a symmetric positive matrix (lower half given, overwritten); false when it is not positive."""
+    """Cholesky: solve with a symmetric positive matrix, given by its lower half and overwritten; false if it is not."""
     k = vector.size
     for a in range(k):
         for b in range(a + 1):

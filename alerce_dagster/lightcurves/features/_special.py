@@ -1,4 +1,4 @@
-"""Distribution functions that compiled kernels need."""
+"""Distribution functions and percentiles for compiled kernels."""
 
 import math
 
@@ -51,3 +51,13 @@ def chi_square_cdf(x, n):
         if abs(change - 1.0) < 1e-16:
             break
     return 1.0 - front * fraction
+
+
+@njit(cache=True, nogil=True)
+def percentile(ordered, q):
+    """Percentile by linear interpolation."""
+    place = q / 100.0 * (ordered.size - 1)
+    low = int(place)
+    if low + 1 >= ordered.size:
+        return ordered[ordered.size - 1]
+    return ordered[low] + (place - low) * (ordered[low + 1] - ordered[low])

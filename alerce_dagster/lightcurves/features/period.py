@@ -3,8 +3,8 @@
 1. On the densest 1000 days, periods of 0.045 to 100 d: the F statistic of a sine in each band (Schwarzenberg-Czerny
    1996, ApJ 460, L107; Zechmeister and Kürster 2009, A&A 496, 577), as in ALeRCE's P4J. The entropy of its highest
    values, the bands' own periods and the power at multiples of the period are those of this periodogram.
-2. On all epochs, periods from 20 d to 1000 d or the length of the light curve. The ten best peaks of the first and the three best of this one compete for
-   the highest power on all epochs.
+2. On all epochs, periods from 20 d to 1000 d or the length of the light curve. The ten best peaks of the first and
+   the three best of this one compete for the highest power on all epochs.
 3. Eclipses come twice in a period, and a sine finds half of it. A folded curve whose faint part is narrow and symmetric
    in time is taken for eclipses: then candidates and their simple multiples compete with up to eight harmonics by the
    Bayesian information criterion, and a period with one eclipse is doubled. The period is also doubled where odd and
@@ -37,7 +37,8 @@ MULTIPLES = (1.0, 0.5, 2.0, 1.0 / 3.0, 3.0)  # of a candidate frequency
 # Eclipses: phase and size of the second harmonic relative to the first, in a fit of two.
 MIN_SYMMETRY = 0.85  # cosine of its phase where the first is faintest
 SECOND_HARMONIC = (0.2, 1.1)  # amplitude ratio of one eclipse; two in a period give more
-MIN_ODD_EVEN = 10.0  # gain of the information criterion that doubles a period without eclipses
+# Gain of the information criterion, in all and per epoch, that doubles a period without eclipses.
+MIN_ODD_EVEN, MIN_ODD_EVEN_EACH = 10.0, 0.05
 
 _PEAK = "highest peak of one band's first periodogram, 0.045 to 100 d"
 _RATE = "power of the first periodogram at {} of its highest point's period, relative to that point"
@@ -209,7 +210,7 @@ def _first_periodogram(g, r, powers, frequencies, out):
             fine_power(g[0], g[1], g[2], first, fine, fine_g)
         if r[4]:
             fine_power(r[0], r[1], r[2], first, fine, fine_r)
-        best = np.argmax(fine_g + fine_r)
+        best = int(np.argmax(fine_g + fine_r))
         tuned[p] = _LOWEST + k * step
         if fine_g[best] + fine_r[best] > both[k]:
             tuned[p] = first + best * fine
@@ -281,7 +282,7 @@ def _peak_entropy(reductions, total, freedom):
     for value in reductions:
         if value > top[lowest]:
             top[lowest] = value
-            lowest = np.argmin(top)
+            lowest = int(np.argmin(top))
     share = np.empty(n)
     for k in range(n):
         share[k] = _statistic(float(top[k]), total, freedom) + 0.01
@@ -341,7 +342,7 @@ def _by_shape(g, r, best, candidates):
     symmetry, ratio = second_harmonic(g, r, best)
     if symmetry < MIN_SYMMETRY or ratio < SECOND_HARMONIC[0]:
         gain = _criterion(g, r, best, total, n)[0] - _criterion(g, r, 0.5 * best, total, n)[0]
-        return 0.5 * best if gain > MIN_ODD_EVEN else best
+        return 0.5 * best if gain > max(MIN_ODD_EVEN, MIN_ODD_EVEN_EACH * n) else best
     lowest, chosen, harmonics = _criterion(g, r, best, total, n)[0], best, 1
     for k in range(candidates.size):
         for multiple in MULTIPLES:

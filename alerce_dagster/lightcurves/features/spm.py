@@ -3,8 +3,8 @@
     F(t) = A · [(1 − β) e^{−(t − t1)/τ_fall} s + (1 − β (t − t0)/γ) (1 − s)] / (1 + e^{−(t − t0)/τ_rise})
 
 with t1 = t0 + γ and s = 1/(1 + e^{−(t − t1)/2}), which is 0 before t1 unless τ_fall < τ_rise (Villar et al. 2019, ApJ
-884, 83; Sánchez-Sáez et al. 2021, AJ 161, 141; the smooth switch is ALeRCE's). Fluxes are in mJy, times in days since the
-first detection. What is minimised is
+884, 83; Sánchez-Sáez et al. 2021, AJ 161, 141; the smooth switch is ALeRCE's). Fluxes are in mJy, times in days since
+the first detection. What is minimised is
 
     Σ w ((F − f)/(e + e0))² + Σ_k λ_k √(variance of parameter k over the bands + c_k)
 
@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 
 from alerce_dagster.lightcurves.features._least_squares import solve_in_place
+from alerce_dagster.lightcurves.features._special import percentile
 from alerce_dagster.lightcurves.features.batch import Batch
 from alerce_dagster.lightcurves.features.curves import Views
 from alerce_dagster.lightcurves.features.definitions import ALERCE, EACH, Block, Feature, Group
@@ -106,7 +107,6 @@ def _compute(starts, t, y, e, first, out):
 
 @njit(cache=True, nogil=True)
 def _fit_object(t, f, e, ends, out):
-    n = t.size
     n_bands = (1 if ends[0] > 0 else 0) + (1 if ends[1] > ends[0] else 0)
     segments = np.empty((n_bands, 2), np.int64)
     bands = np.empty(n_bands, np.int64)
@@ -131,7 +131,7 @@ def _fit_object(t, f, e, ends, out):
 @njit(cache=True, nogil=True)
 def weights_of(t, f, e):
     """Weights of the squared residuals: 1/(e + e0)², times w."""
-    smooth = 0.5 * np.percentile(e, 10)
+    smooth = 0.5 * percentile(np.sort(e), 10.0)
     weights = np.empty(t.size)
     for p in range(t.size):
         doubt = min(f[p] + e[p], 0.0) / (e[p] + 1e-3)

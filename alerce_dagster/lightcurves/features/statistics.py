@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numba import njit
 
-from alerce_dagster.lightcurves.features._special import chi_square_cdf, normal_log_cdf
+from alerce_dagster.lightcurves.features._special import chi_square_cdf, normal_log_cdf, percentile
 from alerce_dagster.lightcurves.features.batch import Batch
 from alerce_dagster.lightcurves.features.curves import Views
 from alerce_dagster.lightcurves.features.definitions import EACH, Block, Feature, Group
@@ -136,7 +136,7 @@ def _statistics(t, m, e, out):
     out[9] = std / mean
     out[10] = _median_deviation(ordered, median)
     out[13] = largest / median
-    out[14] = _percentile(ordered, 75.0) - _percentile(ordered, 25.0)
+    out[14] = percentile(ordered, 75.0) - percentile(ordered, 25.0)
     out[18] = std
     out[20] = chi_square_cdf(chi, n - 1.0)
     out[21] = excess / (n * mean * mean)
@@ -197,16 +197,6 @@ def _middle(ordered, a, b):
 
 
 @njit(cache=True, nogil=True)
-def _percentile(ordered, q):
-    """Percentile by linear interpolation."""
-    place = q / 100.0 * (ordered.size - 1)
-    low = int(place)
-    if low + 1 >= ordered.size:
-        return ordered[ordered.size - 1]
-    return ordered[low] + (place - low) * (ordered[low + 1] - ordered[low])
-
-
-@njit(cache=True, nogil=True)
 def _median_deviation(ordered, median):
     deviations = np.sort(np.abs(ordered - median))
     return _middle(deviations, 0, deviations.size)
@@ -214,7 +204,7 @@ def _median_deviation(ordered, median):
 
 @njit(cache=True, nogil=True)
 def _gskew(ordered, median):
-    low, high = _percentile(ordered, 3.0), _percentile(ordered, 97.0)
+    low, high = percentile(ordered, 3.0), percentile(ordered, 97.0)
     a = np.searchsorted(ordered, low, side="right")
     b = np.searchsorted(ordered, high, side="left")
     return _middle(ordered, 0, a) + _middle(ordered, b, ordered.size) - 2.0 * median
