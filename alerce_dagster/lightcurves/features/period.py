@@ -12,8 +12,8 @@
 """
 
 import numpy as np
-from numba import njit
 
+from alerce_dagster.lightcurves.features._compiled import kernel
 from alerce_dagster.lightcurves.features._least_squares import solve_in_place
 from alerce_dagster.lightcurves.features._periodogram import add_harmonics, add_power, fine_power
 from alerce_dagster.lightcurves.features.batch import Batch
@@ -112,7 +112,7 @@ def compute(batch: Batch, views: Views, out: np.ndarray) -> None:
     _compute(*views.mag_forced, out)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _compute(starts, t, y, e, out):
     powers = np.empty((3, _MAX_GRID), np.float32)
     for i in range(out.shape[0]):
@@ -122,7 +122,7 @@ def _compute(starts, t, y, e, out):
             _find(t[a:b], y[a:b], e[a:b], t[b:c], y[b:c], e[b:c], powers, out[i])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _find(t0, y0, e0, t1, y1, e1, powers, out):
     """All features of one object, whose bands have measurements t0, y0, e0 and t1, y1, e1."""
     origin = min(t0[0] if t0.size else np.inf, t1[0] if t1.size else np.inf)
@@ -141,7 +141,7 @@ def _find(t0, y0, e0, t1, y1, e1, powers, out):
     out[0] = 1.0 / best
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def densest_window(t0, t1, length):
     """First and last time of the stretch of at most `length` days that holds most epochs of two sorted lists."""
     times = np.sort(np.concatenate((t0, t1)))
@@ -154,7 +154,7 @@ def densest_window(t0, t1, length):
     return times[best_first], times[best_first + best - 1]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _band(t, y, e, begin, end, floor):
     """Times from `begin`, magnitudes and weights as the periodograms want them, total χ² and epochs of a band.
 
@@ -174,7 +174,7 @@ def _band(t, y, e, begin, end, floor):
     return t, y, w, np.sum(w * y * y), n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _first_periodogram(g, r, powers, frequencies, out):
     """Fill the features of the first periodogram and its peaks, best first; number of peaks and frequency step."""
     total = g[3] + r[3]
@@ -226,7 +226,7 @@ def _first_periodogram(g, r, powers, frequencies, out):
     for band in range(2):
         if (g[4] if band == 0 else r[4]) == 0:
             continue
-        k = np.argmax(of_g if band == 0 else of_r)
+        k = int(np.argmax(of_g if band == 0 else of_r))
         found = _LOWEST + k * step
         for p in range(n_peaks):
             if peaks[p] == k:
@@ -245,13 +245,13 @@ def _first_periodogram(g, r, powers, frequencies, out):
     return n_peaks, step
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _statistic(reduction, total, freedom):
     """F statistic of a reduction of χ², summed over bands."""
     return freedom * reduction / (2.0 * max(total - reduction, 1e-9))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def highest_peaks(values, peaks):
     """Fill `peaks` with the places of the highest local maxima, in any order; how many there are."""
     n = 0
@@ -273,7 +273,7 @@ def highest_peaks(values, peaks):
     return n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _peak_entropy(reductions, total, freedom):
     """1 − entropy of the hundred highest values of the statistic, relative to that of equal ones."""
     n = 100
@@ -290,7 +290,7 @@ def _peak_entropy(reductions, total, freedom):
     return 1.0 + np.sum(share * np.log(share)) / np.log(n)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _competition(g, r, powers, frequencies, n_peaks, step):
     """The best frequency on all epochs, and how many candidates `frequencies` holds then.
 
@@ -334,7 +334,7 @@ def _competition(g, r, powers, frequencies, n_peaks, step):
     return best, n_peaks + n_long
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _by_shape(g, r, best, candidates):
     """The frequency that the shape of the folded curve asks for."""
     n = g[4] + r[4]
@@ -359,7 +359,7 @@ def _by_shape(g, r, best, candidates):
     return 0.5 * chosen if one_eclipse else chosen
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _criterion(g, r, frequency, total, n):
     """Lowest Bayesian information criterion over the number of harmonics, and that number."""
     reductions = np.zeros(N_HARMONICS)
@@ -381,7 +381,7 @@ def _criterion(g, r, frequency, total, n):
     return lowest, harmonics
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _refined(g, r, frequency, harmonics):
     """The best of nine frequencies around one, within a tenth of 1/T."""
     span = max(g[0][-1] if g[4] else 0.0, r[0][-1] if r[4] else 0.0)
@@ -399,7 +399,7 @@ def _refined(g, r, frequency, harmonics):
     return best
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def second_harmonic(g, r, frequency):
     """Cosine of the second harmonic's phase where the first is faintest, and its amplitude relative to the first.
 
@@ -425,7 +425,7 @@ def second_harmonic(g, r, frequency):
     return along / second, second / size
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _two_harmonics(t, y, w, frequency):
     """Coefficients of cos θ, sin θ, cos 2θ, sin 2θ in a weighted fit."""
     normal, x, row = np.zeros((5, 5)), np.zeros(5), np.empty(5)
