@@ -6,7 +6,7 @@ Thin: each asset runs its stage (`alerce_dagster.stages`) and says in metadata a
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -68,6 +68,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             "pool": f"{name}_writer",
             "retry_policy": RETRIES,
             "check_specs": checks.specs(name, asset),
+            "freshness_policy": _freshness(name),
         }
 
     @dg.asset(
@@ -202,6 +203,13 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             return report.streams(night, n_sent, enabled=outlet is not None)
 
     return [alerts, stamps, detections, objects, classifications, streams_]
+
+
+def _freshness(survey: str) -> dg.FreshnessPolicy | None:
+    """Where there is a stream, a day without any run is odd and two are an alarm; a night may be clouded out."""
+    if not os.environ.get(f"ALERCE_{survey.upper()}_KAFKA"):
+        return None
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=26))
 
 
 def _night(context: dg.AssetExecutionContext, survey: str, stores: StoresResource, progress: Progress) -> Night:
