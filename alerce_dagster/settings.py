@@ -8,6 +8,9 @@ ALERCE_DATABASE_URL    sqlite:///$ALERCE_HOME/alerce.db            the broker's 
 ALERCE_ARCHIVE_URL     $ALERCE_HOME/archive                        the archive (any fsspec URL)
 ALERCE_ZTF_SOURCE      (none)                                      where a night's packets are, with strftime
                                                                    fields: /data/ztf_public_%Y%m%d.tar.gz
+ALERCE_CDS_XMATCH      (none)                                      catalogues to ask the CDS X-Match service for
+                                                                   where they are not added here: allwise,gaia_dr3
+ALERCE_CDS_URL         (the service's own)                         another address of that service
 DAGSTER_HOME           $ALERCE_HOME/dagster                        Dagster's own state
 =====================  ==========================================  =======================================
 
@@ -52,6 +55,11 @@ class Settings:
     def models(self) -> Path:
         """Folder of models trained here; the shipped ones are part of the package."""
         return self.home / "models"
+
+    @property
+    def catalogs(self) -> Path:
+        """Folder of reference catalogues."""
+        return self.home / "catalogs"
 
     @property
     def downloads(self) -> Path:
@@ -117,6 +125,16 @@ def publisher_name() -> str:
 def source_template(survey: str) -> str | None:
     """The place of a night's packets for `survey`, with strftime fields, or None where none is set."""
     return os.environ.get(f"ALERCE_{survey.upper()}_SOURCE") or None
+
+
+def cds_catalogues() -> tuple[str, ...]:
+    """Names of the catalogues that the CDS X-Match service is asked for; none unless the environment says so."""
+    return tuple(name.strip() for name in os.environ.get("ALERCE_CDS_XMATCH", "").split(",") if name.strip())
+
+
+def cds_url() -> str | None:
+    """Another address of the CDS X-Match service than its own."""
+    return os.environ.get("ALERCE_CDS_URL") or None
 
 
 def prepare_dagster_home(settings: Settings) -> None:

@@ -23,6 +23,10 @@ _CHECKS: dict[str, list[tuple[str, str, bool]]] = {
     "detections": [("counts_reconcile", "Every alert's own detection is stored.", True)],
     "objects": [("counts_reconcile", "Every alert's object is stored.", True)],
     "streams": [("counts_reconcile", "Every parcel of the night's results has been published.", False)],
+    "xmatches": [
+        ("counts_reconcile", "Every alert's object was looked up in every catalogue, or waits for a service.", True),
+        ("nothing_pending", "No object waits for the answer of a cross-match service.", False),
+    ],
     "classifications": [("counts_reconcile", "Every alert has an answer or the reason why not.", True)],
 }
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from alerce_dagster.assets import plots
 from alerce_dagster.assets.checks import result
+from alerce_dagster.catalogs.in_use import InUse
 from alerce_dagster.classifiers.stamps import StampClassifier
 from alerce_dagster.stages import VERSIONS, Night
 from alerce_dagster.stages.alerts import Ingested, night_counts
@@ -22,6 +23,7 @@ _MOSAIC = 24
 _ALERT_COLUMNS = ("candid", "oid", "mjd", "band", "ra", "dec", "mag", "mag_err", "real_bogus")
 _DETECTION_COLUMNS = ("oid", "candid", "mjd", "band", "mag", "mag_err", "mag_corr", "mag_corr_err_ext", "corrected")
 _OBJECT_COLUMNS = ("oid", "ra", "dec", "n_det", "n_non_det", "n_forced", "first_mjd", "last_mjd", "stellar")
+_XMATCH_COLUMNS = ("oid", "catalog", "rank", "catalog_id", "separation", "log_bayes", "columns")
 _CLASSIFICATION_COLUMNS = ("oid", "candid", "class_name", "probability", "reason")
 
 
@@ -132,6 +134,29 @@ def objects(night: Night, entry: Entry) -> dg.MaterializeResult:
             "preview": _preview(night, tables.object_, _OBJECT_COLUMNS, "oid"),
         },
         check_results=[result("counts_reconcile", orphans == 0, alerts_without_object=orphans or 0)],
+    )
+
+
+def xmatches(night: Night, catalogues: InUse, entry: Entry) -> dg.MaterializeResult:
+    """Of the asset xmatches."""
+    total = _total(night, "xmatches", catalogues.version)
+    said = _said(entry)
+    if not catalogues:
+        said = (
+            "No catalogue has been added, so nothing was matched: alerce-dagster catalog recipes says where to begin."
+        )
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": sum(n for name, n in total.details.items() if name.endswith(" matches")),
+            "said": said,
+            **_counts(total),
+            "catalogues": {name: snapshot for name, snapshot in catalogues.snapshots.items()},
+            "preview": _preview(night, tables.xmatch, _XMATCH_COLUMNS, "oid"),
+        },
+        check_results=[
+            _reconciles(night, total),
+            result("nothing_pending", not total.n_aside, alerts_pending=total.n_aside),
+        ],
     )
 
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from alerce_dagster.assets import checks
 from alerce_dagster.assets.partitions import nights
 from alerce_dagster.errors import AlerceError, StreamError
-from alerce_dagster.resources import ModelsResource, StoresResource, StreamsResource
+from alerce_dagster.resources import CatalogsResource, ModelsResource, StoresResource, StreamsResource
 from alerce_dagster.settings import Settings, source_template
 from alerce_dagster.stages import Night, Progress
 from alerce_dagster.surveys import get_survey
@@ -83,6 +83,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
         config: AlertsConfig,
         stores: StoresResource,
         models: ModelsResource,
+        catalogs: CatalogsResource,
         streams: StreamsResource,
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:
@@ -98,7 +99,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
         if config.offsets:
             with _explained():
-                return report.alerts(night, live.take(night, config, streams, models))
+                return report.alerts(night, live.take(night, config, streams, models, catalogs))
         configured = config.sources or ([] if config.again else _own_source(name, night.night))
         with _explained():
             ingested = ingest(night, packets(configured), packets(config.again))
@@ -160,6 +161,28 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **options(
+            "xmatches",
+            "What every reference catalogue has at the place of each object: matches, misses, and what is not covered.",
+            {"numba", "sql"},
+        ),
+        deps=[objects],
+    )
+    def xmatches(
+        context: dg.AssetExecutionContext,
+        stores: StoresResource,
+        catalogs: CatalogsResource,
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.xmatches import make_xmatches
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            catalogues = catalogs.open()
+            return report.xmatches(night, catalogues, make_xmatches(night, catalogues))
+
+    @dg.asset(
+        **options(
             "classifications",
             "Calibrated class probabilities of every alert's cutouts, and of its object.",
             {"onnx", "sql"},
@@ -202,7 +225,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             n_sent = outlet.publish(night.stores) if outlet else 0
             return report.streams(night, n_sent, enabled=outlet is not None)
 
-    return [alerts, stamps, detections, objects, classifications, streams_]
+    return [alerts, stamps, detections, objects, xmatches, classifications, streams_]
 
 
 def _freshness(survey: str) -> dg.FreshnessPolicy | None:

@@ -10,7 +10,7 @@ import sys
 import typer
 from rich.console import Console
 
-from alerce_dagster.cli import admin, classify, quarantine, run, simulate
+from alerce_dagster.cli import admin, catalog, classify, quarantine, run, simulate
 from alerce_dagster.errors import AlerceError, InputError
 
 app = typer.Typer(
@@ -26,10 +26,12 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("simulate")(simulate.simulate)
 app.command("predict-stamps")(classify.predict_stamps)
+app.command("xmatch")(catalog.xmatch)
 app.command("status")(admin.status)
 app.command("doctor")(admin.doctor)
 app.command("ui")(admin.ui)
 app.add_typer(admin.database, name="db")
+app.add_typer(catalog.app, name="catalog")
 app.add_typer(quarantine.app, name="quarantine")
 
 RUN_FAILED, NOTHING_READ, STORE_UNUSABLE, INTERRUPTED = 1, 3, 4, 130

@@ -12,7 +12,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from alerce_dagster.errors import StoreError, StreamError
-from alerce_dagster.settings import Settings, publisher_name
+from alerce_dagster.settings import Settings, cds_catalogues, cds_url, publisher_name
 from alerce_dagster.storage import Stores, schema
 from alerce_dagster.storage.archive import Archive
 from alerce_dagster.storage.database import Database
@@ -123,6 +123,17 @@ class ModelsResource(dg.ConfigurableResource):
         champion = champion_folder(Settings.from_environment(), "stamp_classifier")
         # The link is resolved, so that a newly promoted model is another key of the cache.
         return _stamp_classifier(champion.resolve() if champion else None)
+
+
+class CatalogsResource(dg.ConfigurableResource):
+    """The reference catalogues under ALERCE_HOME, and those that ALERCE_CDS_XMATCH asks the CDS service for."""
+
+    def open(self):
+        """All of them, in the snapshots in use; they are mapped into memory, which costs nothing."""
+        from alerce_dagster.catalogs.in_use import open_in_use
+        from alerce_dagster.catalogs.library import Library
+
+        return open_in_use(Library(Settings.from_environment().catalogs), cds_catalogues(), cds_url())
 
 
 def champion_folder(settings: Settings, name: str) -> Path | None:

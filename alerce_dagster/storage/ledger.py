@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import tables
 
-STAGES = ("alerts", "stamps", "detections", "objects", "classifications")
+STAGES = ("alerts", "stamps", "detections", "objects", "xmatches", "classifications")
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,20 @@ def record(connection: Connection, entry: Entry) -> None:
         if connection.execute(sa.select(ledger.c.entry).where(*same)).first():
             return
     connection.execute(ledger.insert().values(**row))
+
+
+def amend(connection: Connection, number: int, entry: Entry) -> None:
+    """Correct an entry's counts, when what was set aside has been made after all.
+
+    Raises
+    ------
+    ValueError
+        When the corrected entry does not balance.
+    """
+    if not entry.balances:
+        raise ValueError(f"ledger entry does not balance: {entry}")
+    values = {"n_out": entry.n_out, "n_aside": entry.n_aside, "reasons": dict(entry.reasons)}
+    connection.execute(tables.ledger.update().where(tables.ledger.c.entry == number).values(**values))
 
 
 def batches(connection: Connection, survey: str, night: date) -> list[Batch]:

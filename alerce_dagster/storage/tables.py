@@ -187,6 +187,54 @@ object_class = sa.Table(
     sqlite_with_rowid=False,
 )
 
+catalog = sa.Table(
+    "catalog",
+    metadata,
+    sa.Column("catalog", sa.Text, primary_key=True),
+    sa.Column(
+        "snapshot", sa.Text, primary_key=True, comment="hash of the catalogue's content, or of a service's answer"
+    ),
+    sa.Column("n_rows", sa.BigInteger, nullable=False),
+    sa.Column("radius", sa.Double, nullable=False, comment="default radius [arcsec]"),
+    sa.Column("columns", Json, nullable=False, comment="columns kept beside a match, with their units"),
+    sa.Column("citation", sa.Text, nullable=False),
+    sa.Column("service", sa.Text, comment="URL of the service that answered; null for a local catalogue"),
+    sa.Column("first_used_at", sa.DateTime(timezone=True), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+xmatch = sa.Table(
+    "xmatch",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("catalog", sa.Text, primary_key=True),
+    sa.Column("rank", sa.BigInteger, primary_key=True, comment="from 1, by likelihood, then separation"),
+    sa.Column("catalog_id", sa.Text, nullable=False, comment="the catalogue's identifier of the source"),
+    sa.Column("separation", sa.Double, nullable=False, comment="from the object's mean position [arcsec]"),
+    sa.Column("log_bayes", sa.Double, comment="log10 of the Bayes factor of being the same object"),
+    sa.Column("columns", Json, nullable=False, comment="the catalogue's values of the source"),
+    sa.Column("snapshot", sa.Text, nullable=False),
+    sa.Index("xmatch_by_source", "catalog", "catalog_id"),
+    sqlite_with_rowid=False,
+)
+
+xmatch_state = sa.Table(
+    "xmatch_state",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("catalog", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False, comment="matched, miss, outside (the coverage) or pending"),
+    sa.Column("n_matches", sa.BigInteger, nullable=False),
+    sa.Column("radius", sa.Double, nullable=False, comment="searched [arcsec]"),
+    sa.Column("snapshot", sa.Text, comment="of the catalogue; null while pending"),
+    sa.Column("reason", sa.Text, comment="why it is pending"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Index("xmatch_state_by_state", "survey", "state", "catalog"),
+    sqlite_with_rowid=False,
+)
+
 
 # The live stream: which offsets were read, when each alert was distributed, what is to be published.
 

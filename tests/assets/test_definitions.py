@@ -10,7 +10,7 @@ import pytest
 from alerce_dagster.definitions import SURVEYS, build_defs
 from tests.zpackets import NIGHT, alert, write_packets
 
-ASSETS = ("alerts", "stamps", "detections", "objects", "classifications", "streams")
+ASSETS = ("alerts", "stamps", "detections", "objects", "xmatches", "classifications", "streams")
 
 
 def test_conventions() -> None:
