@@ -16,7 +16,7 @@ from alerce_dagster.lightcurves.features.extraction import GROUPS, VERSION
 from alerce_dagster.stages import VERSIONS, Night
 from alerce_dagster.stages.alerts import Ingested, night_counts
 from alerce_dagster.stages.stamps import read_stamps
-from alerce_dagster.storage import ledger, offsets, outbox, queries, tables
+from alerce_dagster.storage import latency, ledger, offsets, outbox, queries, tables
 from alerce_dagster.storage.ledger import Entry
 
 _SKY_POINTS = 1_500
@@ -277,6 +277,7 @@ def streams(night: Night, n_sent: int, *, enabled: bool) -> dg.MaterializeResult
     """Of the asset streams."""
     with night.stores.database.reading() as connection:
         topics = outbox.counts(connection, night.survey.name, night.night)
+        steps = latency.latencies(latency.moments(connection, night.survey.name, night.night))
     waiting = sum(topic.waiting for topic in topics)
     lines = ["| topic | published | waiting |", "| --- | --- | --- |"]
     lines += [f"| {topic.name} | {topic.published:,} | {topic.waiting:,} |" for topic in topics]
@@ -286,9 +287,25 @@ def streams(night: Night, n_sent: int, *, enabled: bool) -> dg.MaterializeResult
             "dagster/row_count": sum(topic.published for topic in topics),
             "said": said,
             "topics": dg.MetadataValue.md("\n".join(lines)),
+            **latency_metadata(steps),
         },
         check_results=[result("counts_reconcile", not waiting or not enabled, waiting=waiting)],
     )
+
+
+def latency_metadata(steps: dict[str, np.ndarray]) -> dict:
+    """Percentiles of each step in seconds, and their plot; nothing for a night that did not come over Kafka."""
+    found = latency.percentiles(steps)
+    if not found:
+        return {}
+    numbers = {
+        f"p{percentile}_{step}_s".replace(" ", "_"): round(seconds, 3)
+        for step, of_step in found.items()
+        for percentile, seconds in of_step.items()
+    }
+    ours = {step: seconds for step, seconds in steps.items() if not step.startswith("exposed")}
+    plot = plots.cumulative(ours, "seconds since the step before (share of alerts)")
+    return numbers | {"latency": dg.MetadataValue.md(plot)}
 
 
 def _said(entry: Entry) -> str:
