@@ -8,6 +8,8 @@ ALERCE_DATABASE_URL    sqlite:///$ALERCE_HOME/alerce.db            the broker's 
 ALERCE_ARCHIVE_URL     $ALERCE_HOME/archive                        the archive (any fsspec URL)
 ALERCE_ZTF_SOURCE      (none)                                      where a night's packets are, with strftime
                                                                    fields: /data/ztf_public_%Y%m%d.tar.gz
+ALERCE_WEB_TOKEN       (none)                                      what a person must know to write through the
+                                                                   web
 DAGSTER_HOME           $ALERCE_HOME/dagster                        Dagster's own state
 =====================  ==========================================  =======================================
 """
@@ -55,6 +57,11 @@ class Settings:
 def source_template(survey: str) -> str | None:
     """The place of a night's packets for `survey`, with strftime fields, or None where none is set."""
     return os.environ.get(f"ALERCE_{survey.upper()}_SOURCE") or None
+
+
+def web_token() -> str | None:
+    """What a person must know to write through the web, or None where none is set."""
+    return os.environ.get("ALERCE_WEB_TOKEN") or None
 
 
 def prepare_dagster_home(settings: Settings) -> None:

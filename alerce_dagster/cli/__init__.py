@@ -10,7 +10,7 @@ import sys
 import typer
 from rich.console import Console
 
-from alerce_dagster.cli import admin, classify, quarantine, run, simulate
+from alerce_dagster.cli import admin, classify, quarantine, run, serve, simulate
 from alerce_dagster.errors import AlerceError, InputError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command("predict-stamps")(classify.predict_stamps)
 app.command("status")(admin.status)
 app.command("doctor")(admin.doctor)
 app.command("ui")(admin.ui)
+app.command("serve")(serve.serve)
 app.add_typer(admin.database, name="db")
 app.add_typer(quarantine.app, name="quarantine")
 
