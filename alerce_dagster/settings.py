@@ -8,6 +8,7 @@ ALERCE_DATABASE_URL    sqlite:///$ALERCE_HOME/alerce.db            the broker's 
 ALERCE_ARCHIVE_URL     $ALERCE_HOME/archive                        the archive (any fsspec URL)
 ALERCE_ZTF_SOURCE      (none)                                      where a night's packets are, with strftime
                                                                    fields: /data/ztf_public_%Y%m%d.tar.gz
+ALERCE_DAGSTER_URL     http://127.0.0.1:3000                       the Dagster UI, for links from the web's pages
 ALERCE_WEB_TOKEN       (none)                                      what a person must know to write through the
                                                                    web
 DAGSTER_HOME           $ALERCE_HOME/dagster                        Dagster's own state
@@ -57,6 +58,11 @@ class Settings:
 def source_template(survey: str) -> str | None:
     """The place of a night's packets for `survey`, with strftime fields, or None where none is set."""
     return os.environ.get(f"ALERCE_{survey.upper()}_SOURCE") or None
+
+
+def dagster_url() -> str:
+    """Where the Dagster UI is, for links to runs."""
+    return (os.environ.get("ALERCE_DAGSTER_URL") or "http://127.0.0.1:3000").rstrip("/")
 
 
 def web_token() -> str | None:

@@ -228,10 +228,10 @@ def candidates(
 ) -> list[dict]:
     """Objects with an alert of a class in a night (UTC date), whose answer over all alerts still is that class.
 
-    Most probable first; each with the candid, epoch, magnitude and nearest Pan-STARRS source of its best alert of the
-    night.
+    Most probable first; each with the candid, epoch, magnitude and nearest Pan-STARRS source of its last alert of the
+    night, and the slowest first rise that the upper limits allow in that band.
     """
-    answer, alert = tables.classification, tables.alert
+    answer, alert, magstat = tables.classification, tables.alert, tables.magstat
     start = _mjd(night)
     tonight = (
         sa.select(answer.c.oid, sa.func.max(answer.c.candid).label("candid"), sa.func.count().label("n_tonight"))
@@ -264,6 +264,7 @@ def candidates(
             *[_CLASS.c[name] for name in ("classifier", "class_name", "probability", "n_alerts")],
             tonight.c.candid,
             tonight.c.n_tonight,
+            magstat.c.dmdt_first,
         )
         .select_from(tonight)
         .join(
@@ -272,6 +273,11 @@ def candidates(
         )
         .join(_OBJECT, (_OBJECT.c.survey == survey) & (_OBJECT.c.oid == tonight.c.oid))
         .join(alert, (alert.c.survey == survey) & (alert.c.candid == tonight.c.candid))
+        .join(
+            magstat,
+            (magstat.c.survey == survey) & (magstat.c.oid == tonight.c.oid) & (magstat.c.band == alert.c.band),
+            isouter=True,
+        )
         .where(_CLASS.c.class_name == class_name)
         .order_by(_CLASS.c.probability.desc(), _OBJECT.c.oid)
         .limit(limit)

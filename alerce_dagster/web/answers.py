@@ -5,6 +5,7 @@ a parameter is at fault.
 """
 
 import json
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
@@ -48,35 +49,44 @@ def failed(status: int, detail: str, errors: object = None) -> Json:
     return Json({"status": status, "code": status, "detail": detail, "errors": errors or {}}, status)
 
 
-def explain_errors(app: FastAPI) -> None:
-    """Give every fault of a request its status and reason."""
+_APIS = ("/api/", "/ztf/", "/alerts/", "/v2/", "/get_")
+ErrorPage = Callable[[Request, int, str], Response]
+
+
+def explain_errors(app: FastAPI, error_page: ErrorPage) -> None:
+    """Give every fault of a request its status and reason: a page for people, JSON for programs."""
+
+    def answer(request: Request, status: int, detail: str, errors: object = None) -> Response:
+        if "text/html" in request.headers.get("Accept", "") and not request.url.path.startswith(_APIS):
+            return error_page(request, status, detail)
+        return failed(status, detail, errors)
 
     @app.exception_handler(RequestValidationError)
-    async def _invalid(_request: Request, error: RequestValidationError) -> Response:
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
         reasons = {}
         for fault in error.errors():
             where = [str(part) for part in fault["loc"][1:]] or [str(fault["loc"][0])]
             reasons[".".join(where)] = str(fault["msg"])
-        return failed(400, "; ".join(f"{name}: {reason}" for name, reason in reasons.items()), reasons)
+        return answer(request, 400, "; ".join(f"{name}: {reason}" for name, reason in reasons.items()), reasons)
 
     @app.exception_handler(BadRequest)
-    async def _bad(_request: Request, error: BadRequest) -> Response:
-        return failed(400, str(error), error.errors)
+    async def _bad(request: Request, error: BadRequest) -> Response:
+        return answer(request, 400, str(error), error.errors)
 
     @app.exception_handler(InputError)
-    async def _input(_request: Request, error: InputError) -> Response:
-        return failed(400, str(error))
+    async def _input(request: Request, error: InputError) -> Response:
+        return answer(request, 400, str(error))
 
     @app.exception_handler(NotStored)
-    async def _missing(_request: Request, error: NotStored) -> Response:
-        return failed(404, str(error))
+    async def _missing(request: Request, error: NotStored) -> Response:
+        return answer(request, 404, str(error))
 
     @app.exception_handler(StoreError)
-    async def _store(_request: Request, error: StoreError) -> Response:
-        return failed(503, str(error))
+    async def _store(request: Request, error: StoreError) -> Response:
+        return answer(request, 503, str(error))
 
     @app.exception_handler(HTTPException)
-    async def _http(_request: Request, error: HTTPException) -> Response:
-        answer = failed(error.status_code, str(error.detail))
-        answer.headers.update(error.headers or {})
-        return answer
+    async def _http(request: Request, error: HTTPException) -> Response:
+        said = answer(request, error.status_code, str(error.detail))
+        said.headers.update(error.headers or {})
+        return said

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 from starlette.responses import Response
 
 from alerce_dagster.storage import ledger, listings, queries, tables, triage
@@ -200,8 +200,15 @@ class Decision(BaseModel, extra="forbid"):
     oid: str = Field(pattern=r"^[A-Za-z0-9_.+\-]{1,64}$")
     verdict: str = Field(pattern=f"^({'|'.join(triage.VERDICTS)})$")
     person: str = Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$", description="who decides")
-    candid: str | None = Field(None, pattern=r"^[0-9]{1,18}$", description="alert whose cutouts were looked at")
+    candid: str | None = Field(None, pattern=r"^[0-9]{1,19}$", description="alert whose cutouts were looked at")
     classifier: str | None = Field(None, pattern=r"^[A-Za-z0-9_.\-]{1,64}$")
+
+    @field_validator("candid")
+    @classmethod
+    def _of_64_bits(cls, candid: str | None) -> str | None:
+        if candid is not None and int(candid) > p.INT64:
+            raise ValueError("is an identifier of 64 bits")
+        return candid
 
 
 @writes.post("/decisions", status_code=201, summary="Store a decision; needs the token, see the documentation")

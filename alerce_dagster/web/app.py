@@ -9,7 +9,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from alerce_dagster.web import api, stamps, ztf_api
+from alerce_dagster.web import api, pages, stamps, ztf_api
 from alerce_dagster.web.access import Access
 from alerce_dagster.web.answers import explain_errors
 
@@ -35,13 +35,14 @@ def create_app(access: Access) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.access = access
-    explain_errors(app)
+    explain_errors(app, pages.error_page)
     for prefix in ("/ztf/v1", "/alerts/v1"):
         app.include_router(ztf_api.router, prefix=prefix, tags=["ALeRCE ZTF v1"], include_in_schema=prefix == "/ztf/v1")
     app.include_router(ztf_api.light_curves)
     app.include_router(stamps.router)
     app.include_router(api.router)
     app.include_router(api.writes)
+    app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=str(resources.files("alerce_dagster.web") / "static")), name="static")
     # The last one added is the first to see a request.
     app.add_middleware(GZipMiddleware, minimum_size=10_000, compresslevel=3)

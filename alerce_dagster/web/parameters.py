@@ -14,7 +14,7 @@ MAX_PAGE_SIZE = 5_000
 MAX_OFFSET = 1_000_000
 MAX_RADIUS = 36_000.0  # arcsec, ten degrees
 MAX_OIDS = 500
-_INT64 = 2**63 - 1
+INT64 = 2**63 - 1
 
 # Printable ASCII without quotes, brackets and spaces: what identifiers and names are made of.
 _NAME = r"^[A-Za-z0-9_.+\-/: ]{1,64}$"
@@ -27,8 +27,8 @@ Oids = Annotated[
     list[Annotated[str, Query(pattern=_OID_PATTERN)]] | None,
     Query(description="object identifiers, repeated; * stands for any characters", max_length=MAX_OIDS),
 ]
-Candid = Annotated[int, Path(ge=0, le=_INT64, description="the survey's identifier of a detection")]
-CandidQuery = Annotated[int, Query(ge=0, le=_INT64, description="the survey's identifier of a detection")]
+Candid = Annotated[int, Path(ge=0, le=INT64, description="the survey's identifier of a detection")]
+CandidQuery = Annotated[int, Query(ge=0, le=INT64, description="the survey's identifier of a detection")]
 Name = Annotated[str | None, Query(pattern=_NAME)]
 NamePath = Annotated[str, Path(pattern=_NAME)]
 Survey = Annotated[str, Query(pattern=r"^[a-z]{1,16}$", description="ztf")]
@@ -36,7 +36,7 @@ Probability = Annotated[float | None, Query(ge=0, le=1, allow_inf_nan=False)]
 Mjd = Annotated[float, Query(ge=0, le=200_000, allow_inf_nan=False)]
 Mjds = Annotated[list[Mjd] | None, Query(max_length=2, description="from, and to where given twice; MJD")]
 Counts = Annotated[
-    list[Annotated[int, Query(ge=0, le=_INT64)]] | None,
+    list[Annotated[int, Query(ge=0, le=INT64)]] | None,
     Query(max_length=2, description="from, and to where given twice"),
 ]
 Ra = Annotated[float | None, Query(ge=0, lt=360, allow_inf_nan=False, description="degrees, ICRS")]
@@ -45,6 +45,11 @@ Radius = Annotated[float | None, Query(gt=0, le=MAX_RADIUS, allow_inf_nan=False,
 Page = Annotated[int, Query(ge=1, le=MAX_OFFSET)]
 PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)]
 Night = Annotated[date, Path(description="UTC date, as 2024-03-01")]
+
+
+def is_oid_pattern(text: str) -> bool:
+    """Whether a text can be an identifier, or a pattern of some."""
+    return re.fullmatch(_OID_PATTERN.strip("^$"), text) is not None
 
 
 def cone(ra: float | None, dec: float | None, radius: float | None) -> Cone | None:

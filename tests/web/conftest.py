@@ -34,7 +34,7 @@ def sky(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def written(request: pytest.FixtureRequest, sky: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
-    """The stores with both nights in them, for the whole session: tests of the web only read."""
+    """The stores with both nights in them, for the whole session: tests of the web add nothing but decisions."""
     folder = tmp_path_factory.mktemp("web")
     url = f"sqlite:///{folder / 'alerce.db'}"
     if request.param == "postgresql":

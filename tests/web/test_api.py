@@ -296,6 +296,34 @@ def test_candidates_are_the_nights_supernovae(client: TestClient, written: Store
 
 
 @pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/", 200), ("/nights/{night}", 200), ("/nights/1999-01-01", 404), ("/explorer", 200),
+        ("/explorer?class=SN&probability=0.1&ndet_from=1&first_to=2030-01-01&order_by=n_det&order=asc", 200),
+        ("/explorer?position=10:00:24+%2B02:12:00&radius=36000", 200), ("/explorer?position=nowhere", 400),
+        ("/explorer?oid='&ndet_from=x", 400), ("/explorer?radius=5", 400), ("/explorer?last_from=yesterday", 400),
+        ("/objects/{oid}", 200), ("/objects/ZTF00none", 404), ("/hunter", 200), ("/hunter?night={night}", 200),
+        ("/hunter?night=x", 400), ("/api", 200), ("/nothing", 404),
+    ],
+)  # fmt: skip
+def test_pages_are_made_and_say_what_is_wrong(
+    client: TestClient, everything: list[dict], path: str, status: int
+) -> None:
+    path = path.replace("{oid}", everything[0]["oid"]).replace("{night}", NIGHTS[0])
+    answer = client.get(path, headers={"Accept": "text/html"})
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "<h1>" in answer.text
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+def test_what_is_typed_is_shown_as_text(client: TestClient) -> None:
+    answer = client.get("/explorer", params={"oid": '"><script>alert(1)</script>'}, headers={"Accept": "text/html"})
+    assert "<script>alert" not in answer.text
+    assert "&lt;script&gt;" in answer.text
+
+
+@pytest.mark.parametrize(
     ("text", "ra", "dec"),
     [
         ("150.1 2.2", 150.1, 2.2), ("150.1, -2.2", 150.1, -2.2), ("10:00:24 +02:12:00", 150.1, 2.2),

@@ -64,7 +64,15 @@ def test_open_writes_are_for_this_machine(access: Access, decision: dict) -> Non
 
 @pytest.mark.parametrize(
     "change",
-    [{"verdict": "maybe"}, {"person": ""}, {"person": "a\x00b"}, {"oid": "x'y"}, {"more": 1}, {"candid": "abc"}],
+    [
+        {"verdict": "maybe"},
+        {"person": ""},
+        {"person": "a\x00b"},
+        {"oid": "x'y"},
+        {"more": 1},
+        {"candid": "abc"},
+        {"candid": "9" * 19},
+    ],
 )
 def test_a_decision_that_makes_no_sense_is_refused(client: TestClient, decision: dict, change: dict) -> None:
     answer = client.post("/api/v1/decisions", json=decision | change, headers={"Authorization": "Bearer secret"})
