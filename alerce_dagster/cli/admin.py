@@ -42,7 +42,11 @@ def status() -> None:
         "stamps",
         "detections",
         "objects",
+        "matched",
+        "hosts",
         "classified",
+        "identity",
+        "watched",
         "balances",
     )
     for column in table.columns[2:-1]:
@@ -94,6 +98,7 @@ def doctor(port: Annotated[int, typer.Option(help="Port the Dagster UI shall use
         "home": lambda: str(settings.home),
         "database": lambda: _database(settings),
         "archive": lambda: _archive(settings),
+        "catalogues": lambda: _catalogues(settings),
         "stamp model": lambda: _model(settings),
         "disk": lambda: _disk(settings.home),
         f"port {port}": lambda: _port(port),
@@ -164,6 +169,15 @@ def _archive(settings) -> str:
 
     Archive(settings.archive_url).check_writable()
     return settings.archive_url
+
+
+def _catalogues(settings) -> str:
+    from alerce_dagster.catalogs.library import Library
+
+    library = Library(settings.catalogs)
+    opened = [library.open(name) for name in library.names()]
+    rows = sum(catalogue.card.n_rows for catalogue in opened)
+    return f"{len(opened)} with {rows:,} rows" if opened else "none yet (alerce-dagster catalog recipes)"
 
 
 def _model(settings) -> str:
