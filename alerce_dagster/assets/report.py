@@ -12,6 +12,7 @@ from alerce_dagster.assets.checks import result
 from alerce_dagster.catalogs.galaxies import GalaxyCatalogues
 from alerce_dagster.catalogs.in_use import InUse
 from alerce_dagster.classifiers.stamps import StampClassifier
+from alerce_dagster.lightcurves.features.extraction import GROUPS, VERSION
 from alerce_dagster.stages import VERSIONS, Night
 from alerce_dagster.stages.alerts import Ingested, night_counts
 from alerce_dagster.stages.stamps import read_stamps
@@ -28,6 +29,7 @@ _HOST_COLUMNS = ("oid", "catalog", "catalog_id", "separation", "probability", "p
 _MEMBER_COLUMNS = ("broker_id", "survey", "oid", "ra", "dec", "first_mjd", "last_mjd")
 _WATCH_COLUMNS = ("watch_list", "target", "oid", "candid", "separation", "mag", "class_name", "probability")
 _XMATCH_COLUMNS = ("oid", "catalog", "rank", "catalog_id", "separation", "log_bayes", "columns")
+_FEATURE_COLUMNS = ("oid", "version", "n_det", "last_mjd", "inputs")
 _CLASSIFICATION_COLUMNS = ("oid", "candid", "class_name", "probability", "reason")
 
 
@@ -204,6 +206,31 @@ def identity(night: Night, entry: Entry) -> dg.MaterializeResult:
             "said": _said(entry),
             **_counts(total),
             "preview": _preview(night, tables.broker_member, _MEMBER_COLUMNS, "oid"),
+        },
+        check_results=[_reconciles(night, total)],
+    )
+
+
+def features(night: Night, entry: Entry) -> dg.MaterializeResult:
+    """Of the asset features."""
+    total = _total(night, "features", VERSION)
+    n = total.details["objects"]
+    missing = {
+        group.title: round(total.details[f"undefined: {group.title}"] / (n * len(group.columns)), 4) if n else 0.0
+        for group, _ in GROUPS
+    }
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": n,
+            "said": _said(entry),
+            "n_in": total.n_in,
+            "n_out": total.n_out,
+            "n_aside": total.n_aside,
+            "set_aside_by_reason": dict(total.reasons),
+            "feature_set": VERSION,
+            "undefined_share": round(float(np.mean(list(missing.values()))), 4),
+            "undefined_share_by_group": missing,
+            "preview": _preview(night, tables.feature, _FEATURE_COLUMNS, "oid"),
         },
         check_results=[_reconciles(night, total)],
     )

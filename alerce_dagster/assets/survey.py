@@ -3,9 +3,7 @@
 Thin: each asset runs its stage (`alerce_dagster.stages`) and says in metadata and checks what came of it.
 """
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -13,12 +11,13 @@ import dagster as dg
 from pydantic import Field
 
 from alerce_dagster.assets import checks
+from alerce_dagster.assets.answers import answer_assets
 from alerce_dagster.assets.partitions import nights
-from alerce_dagster.errors import AlerceError, StreamError
+from alerce_dagster.assets.steps import explained as _explained
+from alerce_dagster.assets.steps import night_of as _night
 from alerce_dagster.resources import CatalogsResource, ModelsResource, StoresResource, StreamsResource
 from alerce_dagster.settings import Settings, source_template
-from alerce_dagster.stages import Night, Progress
-from alerce_dagster.surveys import get_survey
+from alerce_dagster.stages import Progress
 
 OWNERS = ["team:alerce"]
 # Flaky places (a network, a busy database) get another chance; a fault that a person must mend does not.
@@ -204,6 +203,24 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **options(
+            "features",
+            "209 variability features of every object with enough detections.",
+            {"numba", "sql"},
+        ),
+        deps=[objects, xmatches],
+    )
+    def features(
+        context: dg.AssetExecutionContext, stores: StoresResource, progress: dg.ResourceParam[Progress]
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.features import make_features
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            return report.features(night, make_features(night))
+
+    @dg.asset(
+        **options(
             "classifications",
             "Calibrated class probabilities of every alert's cutouts, and of its object.",
             {"onnx", "sql"},
@@ -283,15 +300,8 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             n_sent = outlet.publish(night.stores) if outlet else 0
             return report.streams(night, n_sent, enabled=outlet is not None)
 
-    return [alerts, stamps, detections, objects, xmatches, hosts, classifications, identity, watch_matches, streams_]
-
-
-def _night(context: dg.AssetExecutionContext, survey: str, stores: StoresResource, progress: Progress) -> Night:
-    with _explained():
-        opened = stores.open(f"{survey} {context.partition_key}")
-    day = date.fromisoformat(context.partition_key)
-    publishes = bool(os.environ.get("ALERCE_STREAMS_KAFKA"))
-    return Night(opened, get_survey(survey), day, context.run.run_id, progress, publishes)
+    night_assets = [alerts, stamps, detections, objects, xmatches, hosts, features, classifications]
+    return [*night_assets, *answer_assets(name, options), identity, watch_matches, streams_]
 
 
 def _own_source(survey: str, night: date) -> list[str]:
@@ -307,17 +317,3 @@ def _listed(places: list[str]) -> Iterator[str]:
             yield from Path(place[1:]).read_text(encoding="utf-8").splitlines()
         else:
             yield place
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """A fault that a person must mend ends the step with its one sentence and is not tried again.
-
-    A cluster that does not answer is tried again.
-    """
-    try:
-        yield
-    except StreamError as error:
-        raise dg.Failure(description=str(error)) from error
-    except AlerceError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error

@@ -16,6 +16,7 @@ from alerce_dagster.cli import (
     catalog,
     classify,
     explain,
+    features,
     light_curves,
     outliers,
     quarantine,
@@ -41,6 +42,7 @@ app.command("simulate")(simulate.simulate)
 app.command("predict-stamps")(classify.predict_stamps)
 app.command("classify")(light_curves.classify)
 app.command("explain")(explain.explain)
+app.command("features")(features.features)
 app.command("xmatch")(catalog.xmatch)
 app.command("status")(admin.status)
 app.command("doctor")(admin.doctor)

@@ -44,6 +44,7 @@ def status() -> None:
         "objects",
         "matched",
         "hosts",
+        "features",
         "classified",
         "identity",
         "watched",

@@ -291,10 +291,7 @@ def _copy(connection: Connection, table: sa.Table, data: pa.Table, merge: Merge)
     )
     stream = io.BytesIO()
     data = data.combine_chunks()  # Arrow writes stray bytes for a chunk without rows
-    cleaned = pa.table(
-        [pc.if_else(pc.is_nan(c), None, c) if pa.types.is_floating(c.type) else c for c in data.columns],
-        names=names,
-    )
+    cleaned = pa.table([_as_text(column) for column in data.columns], names=names)
     pa_csv.write_csv(cleaned, stream, pa_csv.WriteOptions(include_header=False, quoting_style="all_valid"))
     stream.seek(0)
     cursor = connection.connection.cursor()
@@ -310,6 +307,15 @@ def _copy(connection: Connection, table: sa.Table, data: pa.Table, merge: Merge)
     insert = postgresql.insert(table).from_select(names, chosen)
     connection.execute(_on_conflict(insert, table, names, merge))
     connection.exec_driver_sql(f"DROP TABLE {incoming.name}")
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """A column as COPY reads it: NaN is null, bytes are hexadecimal."""
+    if pa.types.is_floating(column.type):
+        return pc.if_else(pc.is_nan(column), None, column)
+    if pa.types.is_binary(column.type):
+        return pa.array([None if value is None else "\\x" + value.hex() for value in column.to_pylist()], pa.string())
+    return column
 
 
 def explain(error: BaseException, setting: str = "ALERCE_DATABASE_URL") -> str:

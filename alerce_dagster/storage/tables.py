@@ -393,6 +393,19 @@ xmatch_change = sa.Table(
 )
 
 # Light-curve answers, outliers.
+feature = sa.Table(
+    "feature",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True, comment="of the feature set: which names, in which order"),
+    sa.Column("features", sa.LargeBinary, nullable=False, comment="float32, little-endian; NaN where undefined"),
+    sa.Column("n_det", sa.BigInteger, nullable=False, comment="detections in g and r that they rest on"),
+    sa.Column("last_mjd", sa.Double, nullable=False, comment="last of these detections, barycentric [d]"),
+    sa.Column("inputs", sa.Text, nullable=False, comment="hash of the measurements and catalogue values they rest on"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 outlier = sa.Table(
     "outlier",
@@ -496,6 +509,19 @@ user_filter = sa.Table(
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("tested", Json, comment="the past night it was tested on: night, alerts, passed, rate, when"),
     sa.Column("enabled", sa.Boolean, nullable=False),
+)
+
+input_summary = sa.Table(
+    "input_summary",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("night", sa.Date, primary_key=True),
+    sa.Column("input", sa.Text, primary_key=True, comment="of the light-curve classifier"),
+    sa.Column("inputs_version", sa.Text, nullable=False),
+    sa.Column("n", sa.BigInteger, nullable=False, comment="light curves classified in the night"),
+    sa.Column("n_missing", sa.BigInteger, nullable=False, comment="of these, without a value"),
+    sa.Column("counts", Json, nullable=False, comment="values by decile of the labelled set"),
+    sqlite_with_rowid=False,
 )
 
 # The web: what people decided about candidates, and the indexes that keep listings fast.
