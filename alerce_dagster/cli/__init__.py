@@ -21,6 +21,7 @@ from alerce_dagster.cli import (
     outliers,
     quarantine,
     run,
+    serve,
     simulate,
     watch,
 )
@@ -46,6 +47,7 @@ app.command("xmatch")(catalog.xmatch)
 app.command("status")(admin.status)
 app.command("doctor")(admin.doctor)
 app.command("ui")(admin.ui)
+app.command("serve")(serve.serve)
 app.add_typer(admin.database, name="db")
 catalog.app.command("backfill")(backfill.backfill)
 app.add_typer(catalog.app, name="catalog")

@@ -524,3 +524,30 @@ user_filter = sa.Table(
     sa.Column("tested", Json, comment="the past night it was tested on: night, alerts, passed, rate, when"),
     sa.Column("enabled", sa.Boolean, nullable=False),
 )
+
+# The web: what people decided about candidates, and the indexes that keep listings fast.
+
+triage = sa.Table(
+    "triage",
+    metadata,
+    sa.Column("decision", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("survey", sa.Text, nullable=False),
+    sa.Column("oid", sa.Text, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False, comment="candidate, bogus, known or skip"),
+    sa.Column("person", sa.Text, nullable=False, comment="who decided, as they gave their name"),
+    sa.Column("candid", sa.BigInteger, comment="alert whose cutouts were looked at"),
+    sa.Column("classifier", sa.Text, comment="whose answer put it on the list"),
+    sa.Column("class_name", sa.Text, comment="that answer at the time"),
+    sa.Column("probability", sa.Double, comment="probability of class_name at the time"),
+    sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Index("triage_by_object", "survey", "oid", "decision"),
+)
+
+sa.Index("object_by_n_det", object_.c.survey, object_.c.n_det)
+sa.Index("object_by_delta_mjd", object_.c.survey, object_.c.delta_mjd)
+sa.Index("object_class_by_probability", object_class.c.survey, object_class.c.classifier, object_class.c.probability)
+sa.Index("object_class_by_model", object_class.c.survey, object_class.c.classifier, object_class.c.model)
+sa.Index(
+    "classification_by_class",
+    *[classification.c[name] for name in ("survey", "classifier", "class_name", "mjd")],
+)
