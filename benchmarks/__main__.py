@@ -26,10 +26,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000], help="alerts of the nights")
     parser.add_argument("--out", type=Path, default=Path("bench.json"))
+    parser.add_argument(
+        "--catalogues", type=int, nargs="+", default=[1_000_000, 5_000_000, 50_000_000], help="rows of the catalogues"
+    )
     options = parser.parse_args()
     found: dict = {"machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"}
     found["reference"] = measure("reference", "500")
     found["nights"] = [measure("night", str(n)) for n in options.sizes]
+    found["xmatch"] = measure("xmatch", *map(str, options.catalogues))
     options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
     console = Console()
@@ -46,6 +50,20 @@ def main() -> None:
         console.print(table)
         console.print(f"alerts + stamps + detections: {night['decode_cutouts_archive_database_per_s']:,.0f} alerts/s")
         console.print(f"all stages: {night['all_stages_per_s']:,.0f} alerts/s\n")
+    console.print(xmatch_table(found["xmatch"]))
+
+
+def xmatch_table(found: dict) -> Table:
+    """Catalogues of several sizes, side by side with astropy where that was measured."""
+    title = f"cross-match of {found['alerts']:,} positions within {found['radius_arcsec']:g} arcsec, CPU time, warm"
+    table = Table(title=title, title_justify="left")
+    for column in ("rows", "open ms", "match ms", "µs/alert", "astropy ms", "times faster"):
+        table.add_column(column, justify="right")
+    for case in found["sizes"]:
+        compared = [f"{case[name]:,.1f}" if name in case else "" for name in ("astropy_ms", "times_faster")]
+        figures = [f"{case['open_ms']:.1f}", f"{case['match_ms']:.1f}", f"{case['us_per_alert']:.2f}"]
+        table.add_row(f"{case['rows']:,}", *figures, *compared)
+    return table
 
 
 if __name__ == "__main__":
