@@ -26,7 +26,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@touch $@
 
 demo: env
-	@test -d $(DEMO) || $(BIN)/alerce-dagster simulate --alerts 2000 --nights 1 --seed 1 --archive --out $(DEMO)
+	@test -d $(DEMO) || $(BIN)/alerce-dagster simulate --alerts 2000 --history 60 --seed 1 --archive --out $(DEMO)
 	@$(BIN)/alerce-dagster run $(DEMO)
 	@$(BIN)/alerce-dagster ui
 

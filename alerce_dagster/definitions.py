@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import dagster as dg
 
 from alerce_dagster.assets.survey import survey_assets
-from alerce_dagster.resources import CatalogsResource, ModelsResource, StoresResource
+from alerce_dagster.resources import CatalogsResource, ModelsResource, StoresResource, StreamsResource
 from alerce_dagster.sensors.pending_xmatches import complete_xmatches, pending_xmatches
 from alerce_dagster.sensors.retention import daily_retention, retention
+from alerce_dagster.sensors.stream import stream_sensor
 from alerce_dagster.stages import no_progress
 
 SURVEYS = ("ztf",)
@@ -32,13 +33,14 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
         "stores": StoresResource(),
         "models": ModelsResource(),
         "catalogs": CatalogsResource(),
+        "streams": StreamsResource(),
         "progress": dg.ResourceDefinition.hardcoded_resource(no_progress),
     }
     return dg.Definitions(
         assets=assets,
         jobs=[*jobs, retention, complete_xmatches],
         schedules=[daily_retention],
-        sensors=[pending_xmatches],
+        sensors=[pending_xmatches, *(stream_sensor(survey) for survey in SURVEYS)],
         resources=resources | dict(resource_overrides or {}),
         # A step costs 0.03 s in the run's process and 2 s in one of its own.
         executor=dg.in_process_executor,

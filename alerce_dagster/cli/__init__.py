@@ -10,7 +10,19 @@ import sys
 import typer
 from rich.console import Console
 
-from alerce_dagster.cli import admin, catalog, classify, quarantine, run, simulate
+from alerce_dagster.cli import (
+    admin,
+    backfill,
+    catalog,
+    classify,
+    explain,
+    light_curves,
+    outliers,
+    quarantine,
+    run,
+    simulate,
+    watch,
+)
 from alerce_dagster.errors import AlerceError, InputError
 
 app = typer.Typer(
@@ -26,13 +38,18 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("simulate")(simulate.simulate)
 app.command("predict-stamps")(classify.predict_stamps)
+app.command("classify")(light_curves.classify)
+app.command("explain")(explain.explain)
 app.command("xmatch")(catalog.xmatch)
 app.command("status")(admin.status)
 app.command("doctor")(admin.doctor)
 app.command("ui")(admin.ui)
 app.add_typer(admin.database, name="db")
+catalog.app.command("backfill")(backfill.backfill)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(watch.app, name="watch")
+app.add_typer(outliers.app, name="outliers")
 
 RUN_FAILED, NOTHING_READ, STORE_UNUSABLE, INTERRUPTED = 1, 3, 4, 130
 

@@ -43,7 +43,10 @@ def status() -> None:
         "detections",
         "objects",
         "matched",
+        "hosts",
         "classified",
+        "identity",
+        "watched",
         "balances",
     )
     for column in table.columns[2:-1]:

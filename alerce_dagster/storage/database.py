@@ -164,7 +164,7 @@ class Database:
             yield from connection.execute(statement.where(column.in_(ids[start : start + _IDS_PER_QUERY]))).all()
 
 
-def to_arrow(rows: Iterable[sa.Row], schema: pa.Schema) -> pa.Table:
+def to_arrow(rows: Iterable[Sequence], schema: pa.Schema) -> pa.Table:
     """Query rows, in the order of the schema's fields, as an Arrow table."""
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
     return pa.table(
@@ -246,6 +246,7 @@ def _copy(connection: Connection, table: sa.Table, data: pa.Table, merge: Merge)
         f'CREATE TEMPORARY TABLE {incoming.name} ON COMMIT DROP AS SELECT {quoted} FROM "{table.name}" WITH NO DATA'  # noqa: S608
     )
     stream = io.BytesIO()
+    data = data.combine_chunks()  # Arrow writes stray bytes for a chunk without rows
     cleaned = pa.table(
         [pc.if_else(pc.is_nan(c), None, c) if pa.types.is_floating(c.type) else c for c in data.columns],
         names=names,

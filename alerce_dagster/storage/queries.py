@@ -125,6 +125,18 @@ def class_counts(connection: Connection, survey: str, nights: Sequence[date], cl
     return {name or "unclassified": n for name, n in connection.execute(chosen)}
 
 
+def classes_of_nights(
+    connection: Connection, survey: str, nights: Sequence[date], classifier: str
+) -> dict[str, str | None]:
+    """Class of each object with an alert in the nights; None where there is no answer."""
+    alert, answer = tables.alert, tables.object_class
+    tonight = sa.select(alert.c.oid).where(alert.c.survey == survey, alert.c.night.in_(nights))
+    chosen = sa.select(answer.c.oid, answer.c.class_name).where(
+        answer.c.survey == survey, answer.c.classifier == classifier, answer.c.oid.in_(tonight)
+    )
+    return {oid: name for oid, name in connection.execute(chosen)}
+
+
 def objects_of_runs(connection: Connection, run_ids: Sequence[str]) -> int:
     """How many different objects the runs computed."""
     alert, ledger = tables.alert, tables.ledger

@@ -10,7 +10,18 @@ import pytest
 from alerce_dagster.definitions import SURVEYS, build_defs
 from tests.zpackets import NIGHT, alert, write_packets
 
-ASSETS = ("alerts", "stamps", "detections", "objects", "xmatches", "classifications")
+ASSETS = (
+    "alerts",
+    "stamps",
+    "detections",
+    "objects",
+    "xmatches",
+    "hosts",
+    "classifications",
+    "identity",
+    "watch_matches",
+    "streams",
+)
 
 
 def test_conventions() -> None:

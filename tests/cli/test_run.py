@@ -50,7 +50,17 @@ def test_a_night_twice(home: Path, packets: Path, monkeypatch: pytest.MonkeyPatc
         runs = instance.get_run_records()
         assert [run.dagster_run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS] * 2
         assert {run.dagster_run.tags["dagster/partition"] for run in runs} == {NIGHT}
-        for asset in ("alerts", "stamps", "detections", "objects", "xmatches", "classifications"):
+        for asset in (
+            "alerts",
+            "stamps",
+            "detections",
+            "objects",
+            "xmatches",
+            "hosts",
+            "classifications",
+            "identity",
+            "watch_matches",
+        ):
             assert instance.get_materialized_partitions(dg.AssetKey(["ztf", asset])) == {NIGHT}
 
 

@@ -8,15 +8,19 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from alerce_dagster.catalogs.galaxies import GalaxyCatalogues
 from alerce_dagster.catalogs.in_use import InUse
 from alerce_dagster.classifiers.stamps import StampClassifier
 from alerce_dagster.stages import Night
 from alerce_dagster.stages.alerts import Ingested, ingest
 from alerce_dagster.stages.classifications import make_classifications
 from alerce_dagster.stages.detections import make_detections
+from alerce_dagster.stages.hosts import make_hosts
+from alerce_dagster.stages.identity import make_identity
 from alerce_dagster.stages.objects import make_objects
 from alerce_dagster.stages.places import read_places
 from alerce_dagster.stages.stamps import make_stamps
+from alerce_dagster.stages.watch import make_watch_matches
 from alerce_dagster.stages.xmatches import make_xmatches
 from alerce_dagster.storage import Stores, tables
 from alerce_dagster.surveys import get_survey
@@ -31,6 +35,10 @@ PRODUCTS = (
     tables.magstat,
     tables.xmatch,
     tables.xmatch_state,
+    tables.host,
+    tables.broker_object,
+    tables.broker_member,
+    tables.watch_match,
     tables.classification,
     tables.object_class,
 )
@@ -59,7 +67,10 @@ def run_night(
     make_detections(night)
     make_objects(night)
     make_xmatches(night, catalogues)
+    make_hosts(night, GalaxyCatalogues.among(catalogues.local))
     make_classifications(night, classifier)
+    make_identity(night)
+    make_watch_matches(night)
     return ingested
 
 
