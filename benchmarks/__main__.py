@@ -33,6 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     found: dict = {"machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"}
     found["reference"] = measure("reference", "500")
+    found["sky"] = measure("sky")
     found["nights"] = [measure("night", str(n)) for n in options.sizes]
     found["brokers"] = [measure("broker", str(n)) for n in options.broker]
     found["xmatch"] = measure("xmatch", *map(str, options.catalogues))
@@ -40,7 +41,7 @@ def main() -> None:
 
     console = Console()
     console.print(f"[bold]{found['machine']}[/]")
-    for name, value in found["reference"].items():
+    for name, value in (found["reference"] | found["sky"]).items():
         console.print(f"{name:<36} {value:>10,}", highlight=False)
     for night in found["nights"]:
         console.print(stages_table(f"{night['n']:,} {night['packets']}", night["stages"]))
