@@ -22,6 +22,7 @@ _CHECKS: dict[str, list[tuple[str, str, bool]]] = {
     ],
     "detections": [("counts_reconcile", "Every alert's own detection is stored.", True)],
     "objects": [("counts_reconcile", "Every alert's object is stored.", True)],
+    "nights": [("counts_reconcile", "Every alert is accounted for, classified, and published.", False)],
     "streams": [("counts_reconcile", "Every parcel of the night's results has been published.", False)],
     "xmatches": [
         ("counts_reconcile", "Every alert's object was looked up in every catalogue, or waits for a service.", True),
