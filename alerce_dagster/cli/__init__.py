@@ -10,7 +10,7 @@ import sys
 import typer
 from rich.console import Console
 
-from alerce_dagster.cli import admin, catalog, classify, quarantine, run, simulate
+from alerce_dagster.cli import admin, catalog, classify, filters, quarantine, run, simulate
 from alerce_dagster.errors import AlerceError, InputError
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command("ui")(admin.ui)
 app.add_typer(admin.database, name="db")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(filters.app, name="filter")
 
 RUN_FAILED, NOTHING_READ, STORE_UNUSABLE, INTERRUPTED = 1, 3, 4, 130
 
