@@ -1,4 +1,4 @@
-"""A simulated night, live: Kafka, Dagster's daemon and web server, alerts at ten times a survey's pace, and the summary.
+"""A simulated night, live: Kafka, Dagster's daemon and web server, alerts at ten times ZTF's pace, and the summary.
 
     make live-demo            # or: python -m tests.live_demo --alerts 6000 --rate 100
 
@@ -16,7 +16,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import date
+from datetime import UTC, date
 from pathlib import Path
 
 from rich.console import Console
@@ -132,6 +132,40 @@ def sum_up() -> None:
     console.print(table)
 
 
+def show_pace() -> None:
+    """Whether the stream was kept up with, and what a run costs before its first alert."""
+    import dagster as dg
+    import numpy as np
+    import sqlalchemy as sa
+
+    from alerce_dagster.sensors.stream import TAG
+    from alerce_dagster.settings import Settings
+    from alerce_dagster.storage import latency, tables
+    from tests.faults.night import stores_at
+
+    stores = stores_at(Settings.from_environment().home)
+    first = sa.select(tables.kafka_offset.c.run_id, sa.func.min(tables.kafka_offset.c.stored_at))
+    with stores.database.reading() as connection:
+        found = latency.moments(connection, "ztf", NIGHT)
+        stored = dict(map(tuple, connection.execute(first.group_by(tables.kafka_offset.c.run_id))))
+    order = np.argsort(found["distributed"])
+    waits = ((found["published"] - found["distributed"]) * 86_400)[order]
+    fifths = ", ".join(f"{np.median(part):.1f}" for part in np.array_split(waits, 5))
+    console.print(f"median of each fifth of the stream, distributed to published: {fifths} s")
+    with dg.DagsterInstance.get() as instance:
+        records = [r for r in instance.get_run_records(dg.RunsFilter(tags={TAG: "ztf"})) if r.start_time]
+    starts = [r.start_time - r.create_timestamp.timestamp() for r in records]
+    firsts = [
+        stored[r.dagster_run.run_id].replace(tzinfo=UTC).timestamp() - r.start_time
+        for r in records
+        if r.start_time and r.dagster_run.run_id in stored
+    ]
+    console.print(
+        f"{len(records)} runs; from request to start {np.median(starts):.1f} s, from start to the first alerts stored "
+        f"{np.median(firsts):.1f} s (medians)"
+    )
+
+
 def main() -> None:
     """Play the night."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -151,9 +185,10 @@ def main() -> None:
             sky = ["--start", NIGHT.isoformat(), "--alerts", str(given.alerts), "--nights", "1", "--seed", "1"]
             pace = ["--kafka", broker.address, "--rate", str(given.rate), "--burst", str(given.burst)]
             subprocess.run([_COMMAND, "simulate", *sky, *pace, "--out", str(home / "truth")], check=True)
-            wait_until_read(600)
+            wait_until_read(600 + given.alerts / 100)
             console.print(f"{time.monotonic() - began:.0f} s after the first alert was made:")
             sum_up()
+            show_pace()
             if not given.exit:
                 console.print(f"The Dagster UI is still at [bold]{url}[/]; Ctrl-C ends it.")
                 with suppress(KeyboardInterrupt):

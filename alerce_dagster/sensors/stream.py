@@ -101,7 +101,7 @@ def _not_now(instance: dg.DagsterInstance, survey: str) -> str | None:
     return None
 
 
-_clients: dict[str, object] = {}
+_clients: dict[str, tuple] = {}
 """Connections to brokers, kept from tick to tick."""
 
 
@@ -130,6 +130,9 @@ def _look(survey: str, now: datetime) -> _Seen:
     patterns = read_patterns(LiveSettings.from_environment(survey).topics)
     database = open_database(Settings.from_environment())
     available = available_spans(cluster, patterns, _clients)
+    if not available:
+        looked_for = ", ".join(pattern.text for pattern in patterns)
+        raise StreamError(f"{cluster.brokers} has no topic called {looked_for}; it may come when the night begins")
     with database.reading() as connection:
         topics = {span.topic for span in available}
         recorded = offsets.recorded(connection, survey, topics)
