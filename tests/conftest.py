@@ -11,7 +11,10 @@ import sqlalchemy as sa
 from alerce_dagster.storage import Stores, schema
 from alerce_dagster.storage.archive import Archive
 from alerce_dagster.storage.database import Database
+from tests.kafka import Broker, running_broker
 from tests.served import Served, serving
+
+_BROKER = pytest.StashKey[str]()
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +36,28 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     with running_server() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """A broker on this machine; make topics with names of your own. The summary of the tests says which it was."""
+    with running_broker() as broker:
+        request.config.stash[_BROKER] = broker.kind
+        yield broker
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say which Kafka the tests ran against."""
+    if kind := config.stash.get(_BROKER, None):
+        terminalreporter.write_line(f"Kafka in these tests: {kind}")
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(kafka: Broker) -> Broker:
+    """A broker that keeps everything and knows transactions; tests that ask for it skip on the stand-in."""
+    if not kafka.real:
+        pytest.skip(f"needs Apache Kafka, and this is {kafka.kind}")
+    return kafka
 
 
 @pytest.fixture
@@ -68,7 +93,7 @@ def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An ALERCE_HOME of its own, and nothing else from the environment."""
-    for name in ("ALERCE_DATABASE_URL", "ALERCE_ARCHIVE_URL", "ALERCE_ZTF_SOURCE", "DAGSTER_HOME"):
+    for name in [name for name in os.environ if name.startswith("ALERCE_") and "TEST" not in name] + ["DAGSTER_HOME"]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ALERCE_HOME", str(tmp_path / "home"))
     return tmp_path / "home"

@@ -6,12 +6,13 @@ Keep computing out of this room; it only says where things are and opens them.
 from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import PrivateAttr
 
-from alerce_dagster.errors import StoreError
-from alerce_dagster.settings import Settings, cds_catalogues, cds_url
+from alerce_dagster.errors import StoreError, StreamError
+from alerce_dagster.settings import Settings, cds_catalogues, cds_url, publisher_name
 from alerce_dagster.storage import Stores, schema
 from alerce_dagster.storage.archive import Archive
 from alerce_dagster.storage.database import Database
@@ -25,10 +26,16 @@ def open_stores(settings: Settings) -> Stores:
     StoreError
         When either cannot be used, saying what to do.
     """
-    stores = Stores(_database(settings.database_url), Archive(settings.archive_url))
-    schema.require(stores.database)
+    stores = Stores(open_database(settings), Archive(settings.archive_url))
     stores.archive.check_writable()
     return stores
+
+
+def open_database(settings: Settings) -> Database:
+    """The deployment's database, with an up-to-date schema; errors as for `open_stores`."""
+    database = _database(settings.database_url)
+    schema.require(database)
+    return database
 
 
 @lru_cache(maxsize=4)
@@ -43,6 +50,26 @@ def _stamp_classifier(folder: Path | None):
 
     try:
         return StampClassifier.load(folder)
+    except (ValueError, OSError) as error:
+        raise StoreError(f"{error}; remove that folder, and the shipped model is used") from error
+
+
+@lru_cache(maxsize=2)
+def _light_curve_classifier(folder: Path | None):
+    from alerce_dagster.classifiers.light_curve_model import LightCurveClassifier
+
+    try:
+        return LightCurveClassifier.load(folder)
+    except (ValueError, OSError) as error:
+        raise StoreError(f"{error}; remove that folder, and the shipped model is used") from error
+
+
+@lru_cache(maxsize=2)
+def _outlier_model(folder: Path | None):
+    from alerce_dagster.classifiers.outliers import OutlierModel
+
+    try:
+        return OutlierModel.load(folder)
     except (ValueError, OSError) as error:
         raise StoreError(f"{error}; remove that folder, and the shipped model is used") from error
 
@@ -70,6 +97,44 @@ class StoresResource(dg.ConfigurableResource):
             self._alone.popitem()[1].close()
 
 
+class StreamsResource(dg.ConfigurableResource):
+    """Kafka in and out, as the environment names it (`alerce_dagster.settings`, `alerce_dagster.streams.cluster`)."""
+
+    _outlet: Any = PrivateAttr(default=None)
+
+    def cluster(self, survey: str):
+        """The survey's cluster.
+
+        Raises
+        ------
+        StreamError
+            When the environment names none.
+        """
+        from alerce_dagster.streams.cluster import Cluster
+
+        name = f"ALERCE_{survey.upper()}_KAFKA"
+        found = Cluster.from_environment(name)
+        if found is None:
+            raise StreamError(f"there are offsets to read and {name} is not set; set it to the stream's brokers")
+        return found
+
+    def outlet(self):
+        """Where results go, the same for all steps of a run; None where ALERCE_STREAMS_KAFKA is not set.
+
+        Raises
+        ------
+        StreamError
+            When the environment contradicts itself.
+        """
+        from alerce_dagster.stages.streams import Outlet
+        from alerce_dagster.streams.cluster import Cluster
+
+        if self._outlet is None:
+            cluster = Cluster.from_environment("ALERCE_STREAMS_KAFKA")
+            self._outlet = Outlet(cluster, publisher_name()) if cluster else None
+        return self._outlet
+
+
 class ModelsResource(dg.ConfigurableResource):
     """The models in use: the promoted ones under ALERCE_HOME, else those shipped with the package."""
 
@@ -78,6 +143,16 @@ class ModelsResource(dg.ConfigurableResource):
         champion = champion_folder(Settings.from_environment(), "stamp_classifier")
         # The link is resolved, so that a newly promoted model is another key of the cache.
         return _stamp_classifier(champion.resolve() if champion else None)
+
+    def outlier_model(self):
+        """The outlier detectors, likewise."""
+        champion = champion_folder(Settings.from_environment(), "outlier_model")
+        return _outlier_model(champion.resolve() if champion else None)
+
+    def light_curve_classifier(self):
+        """The light-curve classifier, likewise."""
+        champion = champion_folder(Settings.from_environment(), "light_curve_classifier")
+        return _light_curve_classifier(champion.resolve() if champion else None)
 
 
 class CatalogsResource(dg.ConfigurableResource):
@@ -94,4 +169,4 @@ class CatalogsResource(dg.ConfigurableResource):
 def champion_folder(settings: Settings, name: str) -> Path | None:
     """Folder of the promoted model, or None while the shipped one is in use."""
     folder = settings.models / name / "champion"
-    return folder if (folder / "model.onnx").exists() else None
+    return folder if (folder / "model.json").exists() else None

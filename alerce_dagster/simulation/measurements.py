@@ -27,6 +27,11 @@ def limit_noise(limit: np.ndarray) -> np.ndarray:
     return flux_of(limit) / 5
 
 
+def forced_error(limit: np.ndarray) -> np.ndarray:
+    """1-sigma error (µJy) of forced photometry, which knows where to look, on images of a limiting magnitude."""
+    return 0.8 * limit_noise(limit)
+
+
 def detect(rng: np.random.Generator, flux: np.ndarray, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Measured flux (µJy) and whether it is a detection, for true fluxes and limits; NaN is never detected."""
     noise = limit_noise(limit)

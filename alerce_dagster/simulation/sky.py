@@ -4,6 +4,7 @@ Populations say what objects are, here they are put on the sky where their class
 `measurements`. Fluxes are in µJy, magnitudes AB, times MJD (UTC).
 """
 
+from datetime import date
 from typing import NamedTuple
 
 import numpy as np
@@ -75,11 +76,12 @@ def latitudes(ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
 
 
 def objects(
-    rng: np.random.Generator, sky: Exposures, kind: np.ndarray, fields: np.ndarray, first_number: int
+    rng: np.random.Generator, sky: Exposures, kind: np.ndarray, fields: np.ndarray, first_number: int, since: float
 ) -> tuple[Objects, np.ndarray]:
     """Objects of classes `kind` (index into CLASSES) in the given fields, and their flux (n, epochs) in µJy.
 
-    The flux of an object that is seen once is the same at all epochs: `measurements` chooses the one.
+    Explosions and outbursts are those that can be seen from MJD `since` to the last night. The flux of an object that
+    is seen once is the same at all epochs: `measurements` chooses the one.
     """
     n = kind.size
     ra, dec, field = _positions(rng, sky, kind, fields)
@@ -104,7 +106,7 @@ def objects(
     flux = np.empty((n, sky.mjd.shape[1]), np.float32)
     for number in np.unique(kind):
         chosen = np.flatnonzero(kind == number)
-        population = _population(rng, CLASSES[number], chosen.size, sky)
+        population = _population(rng, CLASSES[number], chosen.size, sky, since)
         for name in ("subclass", "ref_mag", "redshift", "period", "start", "radius", "offset"):
             getattr(made, name)[chosen] = getattr(population, name)
         flux[chosen] = population.flux(sky.mjd[field[chosen]], sky.band)
@@ -114,8 +116,7 @@ def objects(
     return made, flux
 
 
-def _population(rng: np.random.Generator, name: str, n: int, sky: Exposures) -> Population:
-    first = sky.first_night + sky.history_nights
+def _population(rng: np.random.Generator, name: str, n: int, sky: Exposures, first: float) -> Population:
     last = float(sky.first_night + sky.mjd.shape[1] // sky.model.epochs_per_night)
     if name in explosions.TYPES:
         return explosions.explosions(rng, name, n, first - EXPLODE_BEFORE, last)
@@ -179,3 +180,12 @@ def density(name: str, b: np.ndarray, beta: np.ndarray) -> np.ndarray:
     if height > 0:
         return np.exp(-np.abs(b) / height)
     return np.where(np.abs(b) > -height, 1.0, 1e-3)
+
+
+def names(things: Objects, start: date) -> list[str]:
+    """ZTF's names: the year of the first detection and seven letters, each name once."""
+    year = np.where(things.of("AGN", "VS"), 18, start.year % 100)
+    # Multiplication with a number that shares no factor with 26 visits every name before it repeats one.
+    code = (things.number * 1_000_000_007 + 123_456_789) % 26**7
+    letters = np.stack([code // 26**power % 26 for power in range(6, -1, -1)], axis=1) + ord("a")
+    return [f"ZTF{y:02d}{bytes(row).decode()}" for y, row in zip(year, letters.astype(np.uint8), strict=True)]

@@ -95,6 +95,11 @@ class Exposures(NamedTuple):
         return self.history_nights * self.model.epochs_per_night
 
     @property
+    def first_alerts(self) -> float:
+        """MJD of the first of the nights asked for."""
+        return float(self.first_night + self.history_nights)
+
+    @property
     def band(self) -> np.ndarray:
         """Index of the band of each epoch."""
         return np.arange(self.mjd.shape[1]) % self.model.epochs_per_night

@@ -1,10 +1,13 @@
 """The truth of a simulation: what every object is. For tests, training and evaluation; packets say nothing of it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
 from alerce_dagster.simulation.packets import World
 from alerce_dagster.simulation.populations.taxonomy import CLASSES, STAMP_CLASSES
+from alerce_dagster.simulation.sky import Objects
 from alerce_dagster.surveys.tables import FLOAT, INT, TEXT, column
 
 TRUTH = pa.schema(
@@ -28,10 +31,14 @@ TRUTH = pa.schema(
 
 def truth(world: World, alerts: np.ndarray) -> pa.Table:
     """One row (schema TRUTH) per object of a world; every object there has an alert."""
-    things = world.things
-    exploded = things.of("SN")
+    n = world.things.kind.size
+    return truth_of(world.things, world.names, np.bincount(world.thing[alerts], minlength=n))
+
+
+def truth_of(things: Objects, oids: Sequence[str], n_alerts: np.ndarray) -> pa.Table:
+    """One row (schema TRUTH) per object."""
     columns = {
-        "oid": world.names,
+        "oid": oids,
         "class_name": [CLASSES[kind] for kind in things.kind],
         "stamp_class": [STAMP_CLASSES[stamp] for stamp in things.stamp],
         "subclass": things.subclass.tolist(),
@@ -40,9 +47,9 @@ def truth(world: World, alerts: np.ndarray) -> pa.Table:
         "redshift": pa.array(np.round(things.redshift, 6), from_pandas=True),
         "period": pa.array(np.round(things.period, 9), from_pandas=True),
         "explosion_mjd": pa.array(np.round(things.start, 6), from_pandas=True),
-        "host_offset": pa.array(np.where(exploded, np.round(things.offset, 4), np.nan), from_pandas=True),
+        "host_offset": pa.array(np.where(things.of("SN"), np.round(things.offset, 4), np.nan), from_pandas=True),
         "reference_mag": np.round(things.ref_mag[:, 1], 4),
         "body": pa.array(things.body, mask=things.body < 0),
-        "n_alerts": np.bincount(world.thing[alerts], minlength=things.kind.size),
+        "n_alerts": n_alerts,
     }
     return pa.table(columns, schema=TRUTH)

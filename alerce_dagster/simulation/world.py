@@ -11,12 +11,13 @@ import numpy as np
 
 from alerce_dagster.simulation import measurements
 from alerce_dagster.simulation.catalogue import catalogue
-from alerce_dagster.simulation.packets import World
+from alerce_dagster.simulation.packets import HISTORY_DAYS, World
 from alerce_dagster.simulation.places import places
 from alerce_dagster.simulation.populations.taxonomy import CLASSES, LASTING_MIX, SINGLE_MIX
-from alerce_dagster.simulation.sky import Objects, moved, objects
+from alerce_dagster.simulation.sky import Objects, moved, names, objects
 from alerce_dagster.simulation.survey import Exposures
 
+_NEAR_ENOUGH = 5.0  # d: no packet more for so short a piece of history
 _PAIRED = 0.5  # of the asteroids are found in both exposures of a night
 
 
@@ -43,22 +44,31 @@ def lasting(sky: Exposures, plan: Plan) -> Lasting:
     """The lasting objects of a patch."""
     rng = np.random.default_rng([*plan.seed, 0])
     kind = _kinds(rng, LASTING_MIX, plan.n_lasting)
-    things, flux = objects(rng, sky, kind, plan.fields, plan.first_number)
+    things, flux = objects(rng, sky, kind, plan.fields, plan.first_number, sky.first_alerts)
     limit = sky.limit[things.field]
     unseen = ~np.isfinite(sky.mjd[things.field])
     measured, detected = measurements.detect(rng, flux, limit)
     detected &= ~unseen
-    noise = 0.8 * measurements.limit_noise(limit)
-    forced = (flux + noise * rng.standard_normal(flux.shape, dtype=np.float32)).astype(np.float32)
+    forced = (flux + measurements.forced_error(limit) * rng.standard_normal(flux.shape, dtype=np.float32)).astype(
+        np.float32
+    )
     recent = np.flatnonzero(detected)
     recent = recent[recent % detected.shape[1] >= sky.first_epoch]
     return Lasting(things, measured, detected, forced, rng.permutation(recent))
 
 
 def world(
-    sky: Exposures, plan: Plan, found: Lasting, n_alerts: int, n_single: int, single_number: int, start: date
+    sky: Exposures,
+    plan: Plan,
+    found: Lasting,
+    n_alerts: int,
+    n_single: int,
+    single_number: int,
+    start: date,
+    history: int,
 ) -> tuple[World, np.ndarray]:
-    """A patch with `n_alerts` of its lasting objects' detections and `n_single` of objects seen once.
+    """A patch with `n_alerts` of its lasting objects' detections and `n_single` of objects seen once, and the earlier
+    alerts that tell of `history` nights (see `earlier_alerts`).
 
     Returns the world and its alerts (rows). Only objects with an alert are in it.
     """
@@ -77,9 +87,10 @@ def world(
     rows = measurements.detections(rng, things, where, sky, all_thing, all_epoch, flux)
     row_of = np.full(detected.shape, -1)
     row_of[thing, epoch] = np.arange(thing.size)
-    alerts = np.concatenate(
-        [row_of[np.searchsorted(kept, chosen // epochs), chosen % epochs], thing.size + np.arange(n_single)]
-    )
+    recent = np.zeros(detected.shape, bool)
+    recent[np.searchsorted(kept, chosen // epochs), chosen % epochs] = True
+    earlier = earlier_alerts(sky.mjd[things.field[: kept.size]], detected, recent, sky.first_alerts, history)
+    alerts = np.concatenate([row_of[recent | earlier], thing.size + np.arange(n_single)])
     made = World(
         sky,
         things,
@@ -94,6 +105,31 @@ def world(
         found.forced[kept],
     )
     return made, alerts
+
+
+def earlier_alerts(
+    mjd: np.ndarray, detected: np.ndarray, alerts: np.ndarray, night: float, history: float
+) -> np.ndarray:
+    """Detections (n, epochs) before MJD `night` whose packets tell of the `history` days before it, of objects with
+    some `alerts` from then on.
+
+    A packet carries the detections of the 30 days before it. So before the first alert of an object the earliest
+    detection of these days is taken, then the earliest of the 30 days before that, and so on, until all is told, or
+    nearly.
+    """
+    chosen = np.zeros(detected.shape, bool)
+    if not detected.size:
+        return chosen
+    detected = detected & (mjd < night)
+    first = np.where(alerts, mjd, np.inf).min(axis=1)
+    while True:
+        reach = np.where(first - HISTORY_DAYS > night - history + _NEAR_ENOUGH, first, -np.inf)[:, None]
+        told = np.where(detected & (mjd < reach) & (mjd >= reach - HISTORY_DAYS), mjd, np.inf)
+        thing = np.flatnonzero(np.isfinite(told).any(axis=1))
+        if not thing.size:
+            return chosen
+        chosen[thing, told[thing].argmin(axis=1)] = True
+        first = told.min(axis=1)
 
 
 def size(made: World) -> int:
@@ -114,7 +150,7 @@ def _singles(
 
     An asteroid of both exposures of a night is two objects: it has moved on, and the survey does not know it again.
     """
-    things, flux = objects(rng, sky, _kinds(rng, SINGLE_MIX, n), fields, first_number)
+    things, flux = objects(rng, sky, _kinds(rng, SINGLE_MIX, n), fields, first_number, sky.first_alerts)
     epoch = _any_epoch(rng, sky, things.field)
     per_night = sky.model.epochs_per_night
     bodies = np.flatnonzero(things.of("asteroid"))
@@ -143,12 +179,3 @@ def _any_epoch(rng: np.random.Generator, sky: Exposures, field: np.ndarray) -> n
     seen[:, : sky.first_epoch] = False
     number = (rng.random(field.size) * seen.sum(axis=1)[field]).astype(int)
     return np.argmax(np.cumsum(seen, axis=1)[field] > number[:, None], axis=1)
-
-
-def names(things: Objects, start: date) -> list[str]:
-    """ZTF's names: the year of the first detection and seven letters, each name once."""
-    year = np.where(things.of("AGN", "VS"), 18, start.year % 100)
-    # Multiplication with a number that shares no factor with 26 visits every name before it repeats one.
-    code = (things.number * 1_000_000_007 + 123_456_789) % 26**7
-    letters = np.stack([code // 26**power % 26 for power in range(6, -1, -1)], axis=1) + ord("a")
-    return [f"ZTF{y:02d}{bytes(row).decode()}" for y, row in zip(year, letters.astype(np.uint8), strict=True)]

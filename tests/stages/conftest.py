@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from alerce_dagster.catalogs.galaxies import GalaxyCatalogues
 from alerce_dagster.catalogs.in_use import InUse
 from alerce_dagster.classifiers.stamps import StampClassifier
 from alerce_dagster.stages import Night
@@ -15,9 +16,12 @@ from alerce_dagster.stages.alerts import Ingested, ingest
 from alerce_dagster.stages.classifications import make_classifications
 from alerce_dagster.stages.detections import make_detections
 from alerce_dagster.stages.features import make_features
+from alerce_dagster.stages.hosts import make_hosts
+from alerce_dagster.stages.identity import make_identity
 from alerce_dagster.stages.objects import make_objects
 from alerce_dagster.stages.places import read_places
 from alerce_dagster.stages.stamps import make_stamps
+from alerce_dagster.stages.watch import make_watch_matches
 from alerce_dagster.stages.xmatches import make_xmatches
 from alerce_dagster.storage import Stores, tables
 from alerce_dagster.surveys import get_survey
@@ -32,6 +36,10 @@ PRODUCTS = (
     tables.magstat,
     tables.xmatch,
     tables.xmatch_state,
+    tables.host,
+    tables.broker_object,
+    tables.broker_member,
+    tables.watch_match,
     tables.feature,
     tables.classification,
     tables.object_class,
@@ -61,8 +69,11 @@ def run_night(
     make_detections(night)
     make_objects(night)
     make_xmatches(night, catalogues)
+    make_hosts(night, GalaxyCatalogues.among(catalogues.local))
     make_features(night)
     make_classifications(night, classifier)
+    make_identity(night)
+    make_watch_matches(night)
     return ingested
 
 
