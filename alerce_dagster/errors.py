@@ -20,6 +20,10 @@ class StoreError(AlerceError):
     """The database, the archive or the models folder cannot be used."""
 
 
+class StreamError(AlerceError):
+    """A Kafka cluster or a schema registry cannot be used; it may answer again later."""
+
+
 @contextmanager
 def store_errors(where: str) -> Iterator[None]:
     """Turn an operating-system error met while using `where` into a StoreError that says what to do.

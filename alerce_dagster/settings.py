@@ -11,8 +11,31 @@ ALERCE_ZTF_SOURCE      (none)                                      where a night
 ALERCE_CDS_XMATCH      (none)                                      catalogues to ask the CDS X-Match service for
                                                                    where they are not added here: allwise,gaia_dr3
 ALERCE_CDS_URL         (the service's own)                         another address of that service
+ALERCE_DAGSTER_URL     http://127.0.0.1:3000                       the Dagster UI, for links from the web's pages
+ALERCE_WEB_TOKEN       (none)                                      what a person must know to write through the
+                                                                   web
+ALERCE_SMTP_URL        (none)                                      mail server of the watch lists
+ALERCE_MAIL_FROM       alerce@ and this machine's name             sender of their e-mails
 DAGSTER_HOME           $ALERCE_HOME/dagster                        Dagster's own state
 =====================  ==========================================  =======================================
+
+The live stream, none of which need be set (how to be let in: `alerce_dagster.streams.cluster`):
+
+=========================  =============================  ==============================================
+ALERCE_ZTF_KAFKA           (none)                         brokers of the survey's stream: host:port,...
+ALERCE_ZTF_TOPICS          ztf_%Y%m%d_programid1          its topics, with commas; strftime fields for
+                                                          the night, * for anything
+ALERCE_ZTF_SCHEMAS         (none)                         folder of NUMBER.avsc, or URL of a schema
+                                                          registry, for messages that name their schema
+ALERCE_ZTF_DEAD_LETTERS    (none)                         topic for messages that cannot be read, on the
+                                                          brokers of ALERCE_STREAMS_KAFKA
+ALERCE_STREAMS_KAFKA       (none)                         brokers to which results go
+ALERCE_STREAMS_NAME        alerce                         this deployment's name as a publisher
+ALERCE_LIVE_ALERTS         20000                          most alerts that a run is asked to read
+ALERCE_LIVE_SECONDS        120                            how long a run reads on while alerts come
+ALERCE_LIVE_IDLE           30                             seconds without an alert after which it ends
+ALERCE_LIVE_LINGER         2                              seconds to wait for more alerts, to a batch
+=========================  =============================  ==============================================
 """
 
 import os
@@ -21,7 +44,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from alerce_dagster.errors import store_errors
+from alerce_dagster.errors import InputError, store_errors
 
 
 @dataclass(frozen=True)
@@ -60,9 +83,63 @@ class Settings:
         )
 
 
+@dataclass(frozen=True)
+class LiveSettings:
+    """How a survey's stream is read; see the module's table."""
+
+    topics: str
+    dead_letters: str | None
+    max_alerts: int
+    seconds: float
+    idle: float
+    linger: float
+
+    @classmethod
+    def from_environment(cls, survey: str) -> "LiveSettings":
+        """Read the environment as it is now.
+
+        Raises
+        ------
+        InputError
+            When a number is not one.
+        """
+        prefix = f"ALERCE_{survey.upper()}"
+        return cls(
+            topics=os.environ.get(f"{prefix}_TOPICS") or f"{survey}_%Y%m%d_programid1",
+            dead_letters=os.environ.get(f"{prefix}_DEAD_LETTERS") or None,
+            max_alerts=int(_number("ALERCE_LIVE_ALERTS", 20_000)),
+            seconds=_number("ALERCE_LIVE_SECONDS", 120),
+            idle=_number("ALERCE_LIVE_IDLE", 30),
+            linger=_number("ALERCE_LIVE_LINGER", 2),
+        )
+
+
+def _number(name: str, default: float) -> float:
+    text = os.environ.get(name) or str(default)
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{name} is {text!r}, not a number") from None
+
+
+def publisher_name() -> str:
+    """This deployment's name among the publishers of a cluster."""
+    return os.environ.get("ALERCE_STREAMS_NAME") or "alerce"
+
+
 def source_template(survey: str) -> str | None:
     """The place of a night's packets for `survey`, with strftime fields, or None where none is set."""
     return os.environ.get(f"ALERCE_{survey.upper()}_SOURCE") or None
+
+
+def dagster_url() -> str:
+    """Where the Dagster UI is, for links to runs."""
+    return (os.environ.get("ALERCE_DAGSTER_URL") or "http://127.0.0.1:3000").rstrip("/")
+
+
+def web_token() -> str | None:
+    """What a person must know to write through the web, or None where none is set."""
+    return os.environ.get("ALERCE_WEB_TOKEN") or None
 
 
 def cds_catalogues() -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An ALERCE_HOME of its own, and nothing else from the environment."""
-    for name in ("ALERCE_DATABASE_URL", "ALERCE_ARCHIVE_URL", "ALERCE_ZTF_SOURCE", "DAGSTER_HOME"):
+    for name in [name for name in os.environ if name.startswith("ALERCE_") and "TEST" not in name] + ["DAGSTER_HOME"]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ALERCE_HOME", str(tmp_path / "home"))
     return tmp_path / "home"

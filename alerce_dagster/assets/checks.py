@@ -13,6 +13,7 @@ _CHECKS: dict[str, list[tuple[str, str, bool]]] = {
             True,
         ),
         ("values_in_range", "Positions are on the sky and magnitudes between 5 and 30.", False),
+        ("nothing_expired", "The stream kept its messages until they were read.", False),
         ("duplicate_rate", "Under 5 % of the packets that came were stored already.", False),
     ],
     "stamps": [
@@ -21,10 +22,21 @@ _CHECKS: dict[str, list[tuple[str, str, bool]]] = {
     ],
     "detections": [("counts_reconcile", "Every alert's own detection is stored.", True)],
     "objects": [("counts_reconcile", "Every alert's object is stored.", True)],
+    "nights": [("counts_reconcile", "Every alert is accounted for, classified, and published.", False)],
     "xmatches": [
         ("counts_reconcile", "Every alert's object was looked up in every catalogue, or waits for a service.", True),
         ("nothing_pending", "No object waits for the answer of a cross-match service.", False),
     ],
+    "hosts": [
+        ("counts_reconcile", "The host of every alert's object was looked for.", True),
+        ("plausible_luminosities", "Under 10 % of the objects with a redshift are too bright or too faint.", False),
+    ],
+    "identity": [("counts_reconcile", "Every alert's object has its broker object, or moves.", True)],
+    "watch_matches": [
+        ("counts_reconcile", "Every alert was matched with every list.", True),
+        ("messages_delivered", "No message about a match is still to be sent.", False),
+    ],
+    "streams": [("counts_reconcile", "Every parcel of the night's results has been published.", False)],
     "features": [("counts_reconcile", "Every alert's object has features or too few detections.", True)],
     "classifications": [("counts_reconcile", "Every alert has an answer or the reason why not.", True)],
     "lightcurve_classifications": [

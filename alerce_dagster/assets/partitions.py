@@ -2,5 +2,7 @@
 
 import dagster as dg
 
-# ZTF numbers its nights from this day. The current night exists from its start: live batches belong to it.
-nights = dg.DailyPartitionsDefinition(start_date="2017-01-01", end_offset=1)
+from alerce_dagster.stages import FIRST_NIGHT
+
+# The current night exists from its start: live batches belong to it.
+nights = dg.DailyPartitionsDefinition(start_date=FIRST_NIGHT.isoformat(), end_offset=1)

@@ -9,13 +9,15 @@ import sqlalchemy as sa
 
 from alerce_dagster.assets import plots
 from alerce_dagster.assets.checks import result
+from alerce_dagster.catalogs.galaxies import GalaxyCatalogues
 from alerce_dagster.catalogs.in_use import InUse
 from alerce_dagster.classifiers.stamps import StampClassifier
 from alerce_dagster.lightcurves.features.extraction import GROUPS, VERSION
 from alerce_dagster.stages import VERSIONS, Night
 from alerce_dagster.stages.alerts import Ingested, night_counts
+from alerce_dagster.stages.nights import Summary
 from alerce_dagster.stages.stamps import read_stamps
-from alerce_dagster.storage import ledger, queries, tables
+from alerce_dagster.storage import latency, ledger, offsets, outbox, queries, tables
 from alerce_dagster.storage.ledger import Entry
 
 _SKY_POINTS = 1_500
@@ -24,6 +26,9 @@ _MOSAIC = 24
 _ALERT_COLUMNS = ("candid", "oid", "mjd", "band", "ra", "dec", "mag", "mag_err", "real_bogus")
 _DETECTION_COLUMNS = ("oid", "candid", "mjd", "band", "mag", "mag_err", "mag_corr", "mag_corr_err_ext", "corrected")
 _OBJECT_COLUMNS = ("oid", "ra", "dec", "n_det", "n_non_det", "n_forced", "first_mjd", "last_mjd", "stellar")
+_HOST_COLUMNS = ("oid", "catalog", "catalog_id", "separation", "probability", "p_unseen", "redshift", "absolute_mag")
+_MEMBER_COLUMNS = ("broker_id", "survey", "oid", "ra", "dec", "first_mjd", "last_mjd")
+_WATCH_COLUMNS = ("watch_list", "target", "oid", "candid", "separation", "mag", "class_name", "probability")
 _XMATCH_COLUMNS = ("oid", "catalog", "rank", "catalog_id", "separation", "log_bayes", "columns")
 _FEATURE_COLUMNS = ("oid", "version", "n_det", "last_mjd", "inputs")
 _CLASSIFICATION_COLUMNS = ("oid", "candid", "class_name", "probability", "reason")
@@ -60,6 +65,8 @@ def alerts(night: Night, ingested: Ingested) -> dg.MaterializeResult:
         )
         == 1
     )
+    with night.stores.database.reading() as connection:
+        expired = offsets.expired(connection, night.run_id)
     duplicates = entry.n_known / entry.n_in if entry.n_in else 0.0
     preview = _preview(night, table, _ALERT_COLUMNS)
     return dg.MaterializeResult(
@@ -68,6 +75,7 @@ def alerts(night: Night, ingested: Ingested) -> dg.MaterializeResult:
             "said": _said(entry),
             **_counts(entry),
             "other_nights": {str(day): count for day, count in sorted(ingested.other_nights.items())},
+            "stored_in_other_nights": {str(day): count for day, count in sorted(ingested.elsewhere.items())},
             "preview": preview,
             "sky_map": dg.MetadataValue.md(plots.sky_map(ra, dec)),
             "magnitudes": dg.MetadataValue.md(plots.histogram(mag, "difference magnitude")),
@@ -76,6 +84,7 @@ def alerts(night: Night, ingested: Ingested) -> dg.MaterializeResult:
             result("counts_reconcile", entry.balances and agree, **counts, read=entry.n_in),
             result("values_in_range", not outside, out_of_range=outside or 0),
             # A night that is read again on purpose is all duplicates; a stream that repeats itself is not.
+            result("nothing_expired", not expired, expired_offsets=expired),
             result("duplicate_rate", duplicates < 0.05 or entry.n_out == 0, share=duplicates),
         ],
     )
@@ -158,6 +167,51 @@ def xmatches(night: Night, catalogues: InUse, entry: Entry) -> dg.MaterializeRes
     )
 
 
+def hosts(night: Night, galaxies: GalaxyCatalogues, entry: Entry) -> dg.MaterializeResult:
+    """Of the asset hosts."""
+    from alerce_dagster.stages.hosts import version
+
+    total = _total(night, "hosts", version(galaxies))
+    said = _said(entry)
+    if not galaxies.catalogues:
+        said = "No catalogue of galaxies has been added, so no host was looked for: see docs/sky.md."
+    with_redshift, implausible = total.details["with a redshift"], total.details["implausible luminosity"]
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": total.details["objects"],
+            "said": said,
+            **_counts(total),
+            "catalogues": galaxies.snapshots,
+            "preview": _preview(night, tables.host, _HOST_COLUMNS, "oid"),
+        },
+        check_results=[
+            _reconciles(night, total, complete=True),
+            result(
+                "plausible_luminosities",
+                implausible <= 0.1 * with_redshift,
+                with_redshift=with_redshift,
+                implausible=implausible,
+            ),
+        ],
+    )
+
+
+def identity(night: Night, entry: Entry) -> dg.MaterializeResult:
+    """Of the asset identity."""
+    total = _total(night, "identity")
+    with night.stores.database.reading() as connection:
+        n_objects = connection.scalar(sa.select(sa.func.count()).select_from(tables.broker_object))
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": n_objects or 0,
+            "said": _said(entry),
+            **_counts(total),
+            "preview": _preview(night, tables.broker_member, _MEMBER_COLUMNS, "oid"),
+        },
+        check_results=[_reconciles(night, total)],
+    )
+
+
 def features(night: Night, entry: Entry) -> dg.MaterializeResult:
     """Of the asset features."""
     total = _total(night, "features", VERSION)
@@ -183,6 +237,24 @@ def features(night: Night, entry: Entry) -> dg.MaterializeResult:
     )
 
 
+def watch_matches(night: Night, entry: Entry, delivered: dict[str, int]) -> dg.MaterializeResult:
+    """Of the asset watch_matches."""
+    total = _total(night, "watch_matches")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": sum(total.details.values()),
+            "said": _said(entry),
+            **_counts(total),
+            **{f"messages_{name}": n for name, n in delivered.items()},
+            "preview": _preview(night, tables.watch_match, _WATCH_COLUMNS, "candid"),
+        },
+        check_results=[
+            _reconciles(night, total, complete=True),
+            result("messages_delivered", not delivered["not_sent"], **delivered),
+        ],
+    )
+
+
 def classifications(night: Night, classifier: StampClassifier, entry: Entry) -> dg.MaterializeResult:
     """Of the asset classifications."""
     total = _total(night, "classifications", classifier.model_hash)
@@ -200,6 +272,78 @@ def classifications(night: Night, classifier: StampClassifier, entry: Entry) -> 
         },
         check_results=[_reconciles(night, total)],
     )
+
+
+def streams(night: Night, n_sent: int, *, enabled: bool) -> dg.MaterializeResult:
+    """Of the asset streams; the latencies are of the alerts that this run stored."""
+    with night.stores.database.reading() as connection:
+        topics = outbox.counts(connection, night.survey.name, night.night)
+        steps = latency.latencies(latency.moments(connection, night.survey.name, night.night, night.run_id))
+    waiting = sum(topic.waiting for topic in topics)
+    lines = ["| topic | published | waiting |", "| --- | --- | --- |"]
+    lines += [f"| {topic.name} | {topic.published:,} | {topic.waiting:,} |" for topic in topics]
+    said = f"{n_sent:,} messages sent." if enabled else "Nothing is published: ALERCE_STREAMS_KAFKA is not set."
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": sum(topic.published for topic in topics),
+            "said": said,
+            "topics": dg.MetadataValue.md("\n".join(lines)),
+            **latency_metadata(steps),
+        },
+        check_results=[result("counts_reconcile", not waiting or not enabled, waiting=waiting)],
+    )
+
+
+def night(summary: Summary) -> dg.MaterializeResult:
+    """Of the asset nights."""
+    came = summary.stages.get("alerts")
+    stages = ["| stage | in | out | known | set aside |", "| --- | --- | --- | --- | --- |"]
+    stages += [
+        f"| {name} | {e.n_in:,} | {e.n_out:,} | {e.n_known:,} | {e.n_aside:,} |"
+        for name in ledger.STAGES
+        if (e := summary.stages.get(name))
+    ]
+    aside = ["| reason | packets |", "| --- | --- |"]
+    aside += [f"| {reason} | {n:,} |" for reason, n in summary.set_aside.most_common(20)]
+    topics = {f"published_{topic.name}": topic.published for topic in summary.topics}
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": summary.n_alerts,
+            "n_in": came.n_in if came else 0,
+            "n_aside": came.n_aside if came else 0,
+            "supernova_candidates": summary.supernovae,
+            **topics,
+            "stages": dg.MetadataValue.md("\n".join(stages)),
+            "objects_by_class": dg.MetadataValue.md(plots.shares(summary.classes)),
+            "exposures": dg.MetadataValue.md(plots.histogram((summary.exposed % 1) * 24, "hour of the exposure, UTC")),
+            "set_aside": dg.MetadataValue.md("\n".join(aside) if summary.set_aside else "nothing"),
+            **latency_metadata(summary.latencies),
+        },
+        check_results=[
+            result(
+                "counts_reconcile",
+                summary.complete,
+                alerts=summary.n_alerts,
+                classified=summary.classified,
+                waiting=sum(topic.waiting for topic in summary.topics),
+            )
+        ],
+    )
+
+
+def latency_metadata(steps: dict[str, np.ndarray]) -> dict:
+    """Percentiles of each step in seconds, and their plot; nothing for a night that did not come over Kafka."""
+    found = latency.percentiles(steps)
+    if not found:
+        return {}
+    numbers = {
+        f"p{percentile}_{step}_s".replace(" ", "_"): round(seconds, 3)
+        for step, of_step in found.items()
+        for percentile, seconds in of_step.items()
+    }
+    ours = {step: seconds for step, seconds in steps.items() if not step.startswith("exposed")}
+    plot = plots.cumulative(ours, "seconds since the step before (share of alerts)")
+    return numbers | {"latency": dg.MetadataValue.md(plot)}
 
 
 def _said(entry: Entry) -> str:

@@ -1,11 +1,11 @@
-"""The products of one survey's night, the same for every survey: alerts, stamps, detections, objects, xmatches,
-features, classifications, and what `answers` adds.
+"""The products of one survey's night, the same for every survey, from its alerts to what is published of them.
 
 Thin: each asset runs its stage (`alerce_dagster.stages`) and says in metadata and checks what came of it.
 """
 
+import os
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -16,13 +16,22 @@ from alerce_dagster.assets.answers import answer_assets
 from alerce_dagster.assets.partitions import nights
 from alerce_dagster.assets.steps import explained as _explained
 from alerce_dagster.assets.steps import night_of as _night
-from alerce_dagster.resources import CatalogsResource, ModelsResource, StoresResource
+from alerce_dagster.resources import CatalogsResource, ModelsResource, StoresResource, StreamsResource
 from alerce_dagster.settings import Settings, source_template
 from alerce_dagster.stages import Progress
 
 OWNERS = ["team:alerce"]
 # Flaky places (a network, a busy database) get another chance; a fault that a person must mend does not.
 RETRIES = dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+
+
+class OffsetRange(dg.Config):
+    """Messages of one partition of a Kafka topic, from `start` up to, but not including, `end`."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
 
 
 class AlertsConfig(dg.Config):
@@ -35,6 +44,13 @@ class AlertsConfig(dg.Config):
     again: list[str] = Field(default_factory=list)
     """Sources that span several nights and that an earlier night's run has read: what cannot be read in them has been
     set aside then and is passed over."""
+
+    offsets: list[OffsetRange] = Field(default_factory=list)
+    """What to read of the survey's Kafka topics. Those that the ledger has already are passed over."""
+
+    follow_seconds: float = 0
+    """How long to read on behind these offsets, as long as alerts keep coming. Each portion then goes through all
+    stages at once, within this asset's step, and the assets behind it sum up."""
 
 
 def survey_assets(name: str) -> list[dg.AssetsDefinition]:
@@ -52,6 +68,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             "pool": f"{name}_writer",
             "retry_policy": RETRIES,
             "check_specs": checks.specs(name, asset),
+            "freshness_policy": _freshness(name),
         }
 
     @dg.asset(
@@ -65,9 +82,12 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         config: AlertsConfig,
         stores: StoresResource,
+        models: ModelsResource,
+        catalogs: CatalogsResource,
+        streams: StreamsResource,
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:
-        from alerce_dagster.assets import report
+        from alerce_dagster.assets import live, report
         from alerce_dagster.stages.alerts import ingest
         from alerce_dagster.stages.places import read_places
 
@@ -77,6 +97,9 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             downloads = Settings.from_environment().downloads
             return read_places(_listed(places), downloads, lambda n: night.progress("alerts", n, None))
 
+        if config.offsets:
+            with _explained():
+                return report.alerts(night, live.take(night, config, streams, models, catalogs))
         configured = config.sources or ([] if config.again else _own_source(name, night.night))
         with _explained():
             ingested = ingest(night, packets(configured), packets(config.again))
@@ -160,6 +183,29 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **options(
+            "hosts",
+            "The most probable host galaxy of each object, if it is a transient outside the Galaxy, and its distance.",
+            {"numba", "sql"},
+        ),
+        deps=[objects],
+    )
+    def hosts(
+        context: dg.AssetExecutionContext,
+        stores: StoresResource,
+        catalogs: CatalogsResource,
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.catalogs.galaxies import GalaxyCatalogues
+        from alerce_dagster.stages.hosts import make_hosts
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            galaxies = GalaxyCatalogues.among(catalogs.open().local)
+            return report.hosts(night, galaxies, make_hosts(night, galaxies))
+
+    @dg.asset(
+        **options(
             "features",
             "209 variability features of every object with enough detections.",
             {"numba", "sql"},
@@ -198,8 +244,74 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             classifier = models.stamp_classifier()
             return report.classifications(night, classifier, make_classifications(night, classifier))
 
-    night_assets = [alerts, stamps, detections, objects, xmatches, features, classifications]
-    return [*night_assets, *answer_assets(name, options)]
+    @dg.asset(
+        **options(
+            "identity",
+            "The broker object of each object: what this survey and others see as one thing on the sky.",
+            {"python", "sql"},
+        ),
+        deps=[objects, classifications],
+    )
+    def identity(
+        context: dg.AssetExecutionContext, stores: StoresResource, progress: dg.ResourceParam[Progress]
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.identity import make_identity
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            return report.identity(night, make_identity(night))
+
+    @dg.asset(
+        **options(
+            "watch_matches",
+            "Alerts that somebody's watch list or sky region asks for, and the messages about them.",
+            {"numba", "sql"},
+        ),
+        deps=[classifications],
+    )
+    def watch_matches(
+        context: dg.AssetExecutionContext, stores: StoresResource, progress: dg.ResourceParam[Progress]
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.watch import deliver, make_watch_matches
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            entry = make_watch_matches(night)
+            return report.watch_matches(night, entry, deliver(night.stores.database))
+
+    @dg.asset(
+        **options(
+            "streams",
+            "What was published of the night: results on Kafka topics, each exactly once.",
+            {"kafka", "avro"},
+        ),
+        deps=[classifications, watch_matches],
+    )
+    def streams_(
+        context: dg.AssetExecutionContext,
+        stores: StoresResource,
+        streams: StreamsResource,
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            outlet = streams.outlet()
+            n_sent = outlet.publish(night.stores) if outlet else 0
+            return report.streams(night, n_sent, enabled=outlet is not None)
+
+    night_assets = [alerts, stamps, detections, objects, xmatches, hosts, features, classifications]
+    return [*night_assets, *answer_assets(name, options), identity, watch_matches, streams_]
+
+
+def _freshness(survey: str) -> dg.FreshnessPolicy | None:
+    """Where there is a stream, a day without any run is odd and two are an alarm; a night may be clouded out."""
+    if not os.environ.get(f"ALERCE_{survey.upper()}_KAFKA"):
+        return None
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=26))
 
 
 def _own_source(survey: str, night: date) -> list[str]:

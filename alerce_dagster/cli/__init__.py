@@ -12,15 +12,19 @@ from rich.console import Console
 
 from alerce_dagster.cli import (
     admin,
+    backfill,
     catalog,
     classify,
     explain,
     features,
+    filters,
     light_curves,
     outliers,
     quarantine,
     run,
+    serve,
     simulate,
+    watch,
 )
 from alerce_dagster.errors import AlerceError, InputError
 
@@ -44,10 +48,14 @@ app.command("xmatch")(catalog.xmatch)
 app.command("status")(admin.status)
 app.command("doctor")(admin.doctor)
 app.command("ui")(admin.ui)
+app.command("serve")(serve.serve)
 app.add_typer(admin.database, name="db")
+catalog.app.command("backfill")(backfill.backfill)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(watch.app, name="watch")
 app.add_typer(outliers.app, name="outliers")
+app.add_typer(filters.app, name="filter")
 
 RUN_FAILED, NOTHING_READ, STORE_UNUSABLE, INTERRUPTED = 1, 3, 4, 130
 

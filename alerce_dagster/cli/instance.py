@@ -6,7 +6,7 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, redirect_stderr
+from contextlib import ExitStack, contextmanager, redirect_stderr
 from typing import TYPE_CHECKING, Any, TextIO
 
 import sqlalchemy as sa
@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 def warm_instance(settings: "Settings") -> Iterator["dg.DagsterInstance"]:
     """The instance at DAGSTER_HOME.
 
-    Dagster opens a connection for every event. On SQLite closing the last one writes the whole log back, and every
-    commit waits for the disk: together four fifths of a small night. While this is open, one idle connection to each
-    file keeps the log, and commits do not wait. A power cut may cost the last lines of Dagster's history; the
-    products have a database of their own.
-
     Raises
     ------
     StoreError
@@ -46,14 +41,10 @@ def warm_instance(settings: "Settings") -> Iterator["dg.DagsterInstance"]:
     with ExitStack() as stack:
         stack.enter_context(_explained(settings))
         stack.enter_context(redirect_stderr(_WithoutRepetitions(sys.stderr)))
-        stack.enter_context(_commits_do_not_wait())
         # Dagster makes its tables on the first opening, and does not expect company there.
         with file_lock(settings.dagster_home / "opening.lock"), _without_warnings():
             instance = stack.enter_context(dg.DagsterInstance.from_ref(ref))
         end_dead_runs(instance)
-        for file in settings.dagster_home.rglob("*.db"):
-            idle = stack.enter_context(closing(sqlite3.connect(file, timeout=30)))
-            idle.execute("SELECT count(*) FROM sqlite_master").fetchone()
         yield instance
 
 
@@ -74,7 +65,7 @@ def end_dead_runs(instance: "dg.DagsterInstance") -> None:
     import dagster as dg
 
     mine = {name: process_tags()[name] for name in ("alerce/started_by", "alerce/host")}
-    unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished, tags=mine)):
         if not _lives(int(run.tags["alerce/process"])):
             instance.report_run_failed(run, "The process that executed this run has died.")
@@ -130,18 +121,3 @@ def _explained(settings: "Settings") -> Iterator[None]:
         setting = "DAGSTER_DATABASE_URL" if os.environ.get("DAGSTER_DATABASE_URL") else "DAGSTER_HOME"
         said = (cause.strerror if isinstance(cause, OSError) else None) or explain(cause, setting)
         raise StoreError(f"Dagster's own state ({settings.dagster_home}): {said}") from error
-
-
-@contextmanager
-def _commits_do_not_wait() -> Iterator[None]:
-    """SQLite connections that are opened meanwhile, by any engine, commit to the log without waiting for the disk."""
-
-    def relax(connection, _record) -> None:
-        if isinstance(connection, sqlite3.Connection):
-            connection.execute("PRAGMA synchronous=NORMAL")
-
-    sa.event.listen(sa.engine.Engine, "connect", relax)
-    try:
-        yield
-    finally:
-        sa.event.remove(sa.engine.Engine, "connect", relax)

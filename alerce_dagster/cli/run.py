@@ -122,7 +122,7 @@ def run_nights(
             nights.add(night)
             if only is None:
                 queue += _unforeseen(result, night_plan, plans)
-    return _summary(stores, survey.name, sorted(nights), run_ids)
+    return _summary(stores, survey.name, sorted(nights), run_ids, places)
 
 
 def _run_night(settings: "Settings", job, instance, survey: str, night: date, night_plan: "NightPlan"):
@@ -199,8 +199,11 @@ def _unforeseen(result, night_plan: "NightPlan", plans: dict[date, "NightPlan"])
     return extra
 
 
-def _summary(stores: "Stores", survey: str, nights: list[date], run_ids: list[str]) -> dict[str, Any]:
-    """What the runs did, from the ledger."""
+def _summary(
+    stores: "Stores", survey: str, nights: list[date], run_ids: list[str], places: list[str]
+) -> dict[str, Any]:
+    """What the runs did, from the ledger; of simulated packets also how the classes found compare with the truth."""
+    from alerce_dagster.cli.truth import confusion, truth_beside
     from alerce_dagster.stages.classifications import CLASSIFIER
     from alerce_dagster.storage import ledger, queries
 
@@ -208,7 +211,10 @@ def _summary(stores: "Stores", survey: str, nights: list[date], run_ids: list[st
         sums = ledger.totals_of_runs(connection, run_ids)
         classes = queries.class_counts(connection, survey, nights, CLASSIFIER)
         touched = queries.objects_of_runs(connection, run_ids)
+        truth = truth_beside(places)
+        found = queries.classes_of_nights(connection, survey, nights, CLASSIFIER) if truth else {}
     read, new = sums["alerts"], sums["objects"].details["objects_new"]
+    compared = {"truth": confusion(truth, found)} if truth else {}
     return {
         "read": read.n_in,
         "stored": read.n_out,
@@ -220,6 +226,7 @@ def _summary(stores: "Stores", survey: str, nights: list[date], run_ids: list[st
         "classes": classes,
         "nights": [night.isoformat() for night in nights],
         "reasons": dict(read.reasons),
+        **compared,
     }
 
 

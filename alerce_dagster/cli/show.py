@@ -25,12 +25,27 @@ def show_summary(summary: Mapping[str, Any]) -> None:
     table.add_row("alerts/s", f"{summary['alerts_per_s']:,.0f}")
     table.add_row("peak memory", f"{summary['peak_memory_mb']:,.0f} MB")
     console.print(table)
+    if summary.get("truth"):
+        console.print("\n[bold]Objects by stamp class[/]: the simulation's truth down, what was found across")
+        console.print(_against_truth(summary["truth"]))
     if summary["reasons"]:
         console.print("\n[bold]Set aside[/] (alerce-dagster quarantine list shows each):")
         for reason, n in sorted(summary["reasons"].items(), key=lambda item: -item[1]):
             console.print(f"  {n:,} × {reason}", highlight=False)
     if not summary["stored"] and summary["known"]:
         console.print("\nNothing new: the products are as they were.")
+
+
+def _against_truth(confusion: Mapping[str, Mapping[str, int]]) -> Table:
+    table = Table(box=None)
+    table.add_column("truth", style="bold")
+    for name in next(iter(confusion.values())):
+        table.add_column(name, justify="right")
+    table.add_column("right", justify="right")
+    for true, row in confusion.items():
+        share = row.get(true, 0) / sum(row.values())
+        table.add_row(true, *(f"{n:,}" if n else "·" for n in row.values()), f"{share:.0%}")
+    return table
 
 
 def complain_nothing_read(reasons: Mapping[str, int]) -> None:

@@ -22,6 +22,10 @@ def simulate(
         int | None, typer.Option(help="Objects that are seen again and again; by default as many as are needed.", min=1)
     ] = None,
     nights: Annotated[int, typer.Option(help="Nights they fall in.", min=1)] = 1,
+    history: Annotated[
+        int,
+        typer.Option(help="Nights of light curves; beyond the 30 of a packet, by earlier packets on top.", min=1),
+    ] = 30,
     seed: Annotated[int, typer.Option(help="The same seed makes the same bytes.", min=0)] = 1,
     start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First night.")] = datetime(2024, 3, 1),
     archive: Annotated[bool, typer.Option(help="One nightly archive per night, not one file per packet.")] = False,
@@ -53,6 +57,7 @@ def simulate(
         "n_alerts": alerts,
         "n_objects": objects,
         "nights": nights,
+        "history": history,
         "seed": seed,
         "start": start.date(),
     }
@@ -61,7 +66,7 @@ def simulate(
         assert out is not None
         with store_errors(str(out)):
             truth = ztf.write_simulation(out, archive=archive, **sky)
-        what = f"{alerts:,} packets of {truth.num_rows:,} objects in {out}"
+        what = f"{sum(truth['n_alerts'].to_pylist()):,} packets of {truth.num_rows:,} objects in {out}"
         console.print(f"{what}, the truth about them in {out / 'truth.parquet'}")
         return
     from alerce_dagster.simulation.stream import publish

@@ -6,12 +6,13 @@ Keep computing out of this room; it only says where things are and opens them.
 from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import PrivateAttr
 
-from alerce_dagster.errors import StoreError
-from alerce_dagster.settings import Settings, cds_catalogues, cds_url
+from alerce_dagster.errors import StoreError, StreamError
+from alerce_dagster.settings import Settings, cds_catalogues, cds_url, publisher_name
 from alerce_dagster.storage import Stores, schema
 from alerce_dagster.storage.archive import Archive
 from alerce_dagster.storage.database import Database
@@ -25,10 +26,16 @@ def open_stores(settings: Settings) -> Stores:
     StoreError
         When either cannot be used, saying what to do.
     """
-    stores = Stores(_database(settings.database_url), Archive(settings.archive_url))
-    schema.require(stores.database)
+    stores = Stores(open_database(settings), Archive(settings.archive_url))
     stores.archive.check_writable()
     return stores
+
+
+def open_database(settings: Settings) -> Database:
+    """The deployment's database, with an up-to-date schema; errors as for `open_stores`."""
+    database = _database(settings.database_url)
+    schema.require(database)
+    return database
 
 
 @lru_cache(maxsize=4)
@@ -88,6 +95,44 @@ class StoresResource(dg.ConfigurableResource):
         """Let the next run in."""
         while self._alone:
             self._alone.popitem()[1].close()
+
+
+class StreamsResource(dg.ConfigurableResource):
+    """Kafka in and out, as the environment names it (`alerce_dagster.settings`, `alerce_dagster.streams.cluster`)."""
+
+    _outlet: Any = PrivateAttr(default=None)
+
+    def cluster(self, survey: str):
+        """The survey's cluster.
+
+        Raises
+        ------
+        StreamError
+            When the environment names none.
+        """
+        from alerce_dagster.streams.cluster import Cluster
+
+        name = f"ALERCE_{survey.upper()}_KAFKA"
+        found = Cluster.from_environment(name)
+        if found is None:
+            raise StreamError(f"there are offsets to read and {name} is not set; set it to the stream's brokers")
+        return found
+
+    def outlet(self):
+        """Where results go, the same for all steps of a run; None where ALERCE_STREAMS_KAFKA is not set.
+
+        Raises
+        ------
+        StreamError
+            When the environment contradicts itself.
+        """
+        from alerce_dagster.stages.streams import Outlet
+        from alerce_dagster.streams.cluster import Cluster
+
+        if self._outlet is None:
+            cluster = Cluster.from_environment("ALERCE_STREAMS_KAFKA")
+            self._outlet = Outlet(cluster, publisher_name()) if cluster else None
+        return self._outlet
 
 
 class ModelsResource(dg.ConfigurableResource):

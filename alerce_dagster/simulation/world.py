@@ -11,12 +11,13 @@ import numpy as np
 
 from alerce_dagster.simulation import measurements
 from alerce_dagster.simulation.catalogue import catalogue
-from alerce_dagster.simulation.packets import World
+from alerce_dagster.simulation.packets import HISTORY_DAYS, World
 from alerce_dagster.simulation.places import places
 from alerce_dagster.simulation.populations.taxonomy import CLASSES, LASTING_MIX, SINGLE_MIX
 from alerce_dagster.simulation.sky import Objects, moved, names, objects
 from alerce_dagster.simulation.survey import Exposures
 
+_NEAR_ENOUGH = 5.0  # d: no packet more for so short a piece of history
 _PAIRED = 0.5  # of the asteroids are found in both exposures of a night
 
 
@@ -57,9 +58,17 @@ def lasting(sky: Exposures, plan: Plan) -> Lasting:
 
 
 def world(
-    sky: Exposures, plan: Plan, found: Lasting, n_alerts: int, n_single: int, single_number: int, start: date
+    sky: Exposures,
+    plan: Plan,
+    found: Lasting,
+    n_alerts: int,
+    n_single: int,
+    single_number: int,
+    start: date,
+    history: int,
 ) -> tuple[World, np.ndarray]:
-    """A patch with `n_alerts` of its lasting objects' detections and `n_single` of objects seen once.
+    """A patch with `n_alerts` of its lasting objects' detections and `n_single` of objects seen once, and the earlier
+    alerts that tell of `history` nights (see `earlier_alerts`).
 
     Returns the world and its alerts (rows). Only objects with an alert are in it.
     """
@@ -78,9 +87,10 @@ def world(
     rows = measurements.detections(rng, things, where, sky, all_thing, all_epoch, flux)
     row_of = np.full(detected.shape, -1)
     row_of[thing, epoch] = np.arange(thing.size)
-    alerts = np.concatenate(
-        [row_of[np.searchsorted(kept, chosen // epochs), chosen % epochs], thing.size + np.arange(n_single)]
-    )
+    recent = np.zeros(detected.shape, bool)
+    recent[np.searchsorted(kept, chosen // epochs), chosen % epochs] = True
+    earlier = earlier_alerts(sky.mjd[things.field[: kept.size]], detected, recent, sky.first_alerts, history)
+    alerts = np.concatenate([row_of[recent | earlier], thing.size + np.arange(n_single)])
     made = World(
         sky,
         things,
@@ -95,6 +105,31 @@ def world(
         found.forced[kept],
     )
     return made, alerts
+
+
+def earlier_alerts(
+    mjd: np.ndarray, detected: np.ndarray, alerts: np.ndarray, night: float, history: float
+) -> np.ndarray:
+    """Detections (n, epochs) before MJD `night` whose packets tell of the `history` days before it, of objects with
+    some `alerts` from then on.
+
+    A packet carries the detections of the 30 days before it. So before the first alert of an object the earliest
+    detection of these days is taken, then the earliest of the 30 days before that, and so on, until all is told, or
+    nearly.
+    """
+    chosen = np.zeros(detected.shape, bool)
+    if not detected.size:
+        return chosen
+    detected = detected & (mjd < night)
+    first = np.where(alerts, mjd, np.inf).min(axis=1)
+    while True:
+        reach = np.where(first - HISTORY_DAYS > night - history + _NEAR_ENOUGH, first, -np.inf)[:, None]
+        told = np.where(detected & (mjd < reach) & (mjd >= reach - HISTORY_DAYS), mjd, np.inf)
+        thing = np.flatnonzero(np.isfinite(told).any(axis=1))
+        if not thing.size:
+            return chosen
+        chosen[thing, told[thing].argmin(axis=1)] = True
+        first = told.min(axis=1)
 
 
 def size(made: World) -> int:

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from alerce_dagster.simulation import survey
 from alerce_dagster.simulation import world as worlds
 from alerce_dagster.simulation.deflate import GzipWriter
-from alerce_dagster.simulation.packets import Packets, World
+from alerce_dagster.simulation.packets import HISTORY_DAYS, Packets, World
 from alerce_dagster.simulation.truth import TRUTH, truth
 
 __all__ = ["TRUTH", "SimulatedPacket", "Simulation", "simulate", "write_simulation", "write_truth"]
@@ -32,6 +32,7 @@ __all__ = ["TRUTH", "SimulatedPacket", "Simulation", "simulate", "write_simulati
 MIN_SINGLE = 0.25  # of the alerts are of asteroids and artefacts, at least
 _ALERTS_PER_OBJECT_AND_NIGHT = 0.33  # of a lasting object, about
 _OBJECTS_PER_PATCH = 3000
+_HISTORY = 60  # nights simulated before the first, at least
 _MEMORY = 256 << 20  # bytes of patches that are kept at hand
 _CHUNK = 128  # alerts whose packets are made at a time
 
@@ -53,20 +54,30 @@ class Simulation(NamedTuple):
 
 
 def simulate(
-    n_alerts: int, nights: int, seed: int, *, n_objects: int | None = None, start: date = date(2024, 9, 2)
+    n_alerts: int,
+    nights: int,
+    seed: int,
+    *,
+    n_objects: int | None = None,
+    history: int = int(HISTORY_DAYS),
+    start: date = date(2024, 9, 2),
 ) -> Simulation:
     """Exactly `n_alerts` alerts in `nights` nights from `start` (UTC date) on.
 
     `n_objects` is the number of objects on the sky that are seen again and again, by default as many as give three
-    quarters of the alerts; asteroids and artefacts, one alert each, make up the rest and at least a quarter. Raises
-    ValueError for numbers below one.
+    quarters of the alerts; asteroids and artefacts, one alert each, make up the rest and at least a quarter.
+
+    A packet carries the light curve of the 30 days before it. With a longer `history` (nights before `start`) each
+    object's packets of about every thirtieth day before come on top of the `n_alerts`, in their own nights, so that
+    whoever reads all of them has its whole light curve. Raises ValueError for numbers below one.
     """
-    if n_alerts < 1 or nights < 1 or (n_objects is not None and n_objects < 1):
-        raise ValueError("n_alerts, nights and n_objects must be at least one")
+    if min(n_alerts, nights, history) < 1 or (n_objects is not None and n_objects < 1):
+        raise ValueError("n_alerts, nights, history and n_objects must be at least one")
     if n_objects is None:
         n_objects = max(1, round(n_alerts * (1 - MIN_SINGLE) / (_ALERTS_PER_OBJECT_AND_NIGHT * nights)))
-    sky = survey.exposures(np.random.default_rng([seed, 0]), start, nights)
-    patches = _Patches(sky, seed, start, n_objects, n_alerts)
+    simulated = max(_HISTORY, history + int(HISTORY_DAYS))
+    sky = survey.exposures(np.random.default_rng([seed, 0]), start, nights, history=simulated)
+    patches = _Patches(sky, seed, start, n_objects, n_alerts, history)
     return Simulation(patches.truth(), _in_order(patches, seed))
 
 
@@ -77,6 +88,7 @@ def write_simulation(
     nights: int,
     seed: int,
     n_objects: int | None = None,
+    history: int = int(HISTORY_DAYS),
     archive: bool = False,
     start: date = date(2024, 9, 2),
 ) -> pa.Table:
@@ -85,7 +97,7 @@ def write_simulation(
     One file per packet, `<out>/<YYYYMMDD>/<candid>.avro`, or with `archive` one
     `ztf_public_<YYYYMMDD>.tar.gz` per night as ZTF publishes them. `truth.parquet` lies beside them.
     """
-    simulation = simulate(n_alerts, nights, seed, n_objects=n_objects, start=start)
+    simulation = simulate(n_alerts, nights, seed, n_objects=n_objects, history=history, start=start)
     write_truth(out, simulation.truth)
     for night, of_night in groupby(simulation.packets, key=lambda packet: packet.night):
         if archive:
@@ -119,8 +131,10 @@ def _write_archive(path: Path, packets: Iterable[SimulatedPacket]) -> None:
 class _Patches:
     """The sky in patches of fields that are observed one after the other; the last ones used are kept."""
 
-    def __init__(self, sky: survey.Exposures, seed: int, start: date, n_objects: int, n_alerts: int) -> None:
-        self.sky, self.start = sky, start
+    def __init__(
+        self, sky: survey.Exposures, seed: int, start: date, n_objects: int, n_alerts: int, history: int
+    ) -> None:
+        self.sky, self.start, self.history = sky, start, history
         parts = _observed_fields(sky, max(1, n_objects // _OBJECTS_PER_PATCH))
         shares = _split(n_objects, len(parts))
         first = np.cumsum([0, *shares])
@@ -151,7 +165,7 @@ class _Patches:
             self._made.move_to_end(number)
             return self._made[number]
         counts = int(self.lasting[number]), int(self.single[number]), int(self._single_number[number])
-        made, alerts = worlds.world(self.sky, self.plans[number], self._find(number), *counts, self.start)
+        made, alerts = worlds.world(self.sky, self.plans[number], self._find(number), *counts, self.start, self.history)
         self._made[number] = made, alerts, Packets(made)
         while len(self._made) > 1 and sum(worlds.size(m) for m, *_ in self._made.values()) > _MEMORY:
             self._made.popitem(last=False)

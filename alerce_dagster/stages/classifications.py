@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from alerce_dagster.classifiers.stamps import StampClassifier, classify
 from alerce_dagster.stages import Night, batches
 from alerce_dagster.stages.stamps import read_stamps
+from alerce_dagster.stages.streams import put_results
 from alerce_dagster.storage import ledger, tables
 from alerce_dagster.storage.database import REPLACE, to_arrow
 from alerce_dagster.storage.ledger import Batch, Entry
@@ -36,6 +37,8 @@ def make_classifications(night: Night, classifier: StampClassifier) -> Entry:
         with night.stores.database.writing() as connection:
             night.stores.database.write(connection, tables.classification, _rows(night, classifier, answers), REPLACE)
             _reclassify_objects(night, connection, classifier, sorted(set(answers["oid"].to_pylist())))
+            if night.publishes:
+                put_results(night, connection, batch, classifier.name, version)
             ledger.record(connection, entry)
         total.add(entry)
         night.progress(STAGE, total.n_in, n_alerts)

@@ -7,6 +7,7 @@ one packet is read back without reading its neighbours.
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -59,7 +60,7 @@ class Archive:
     def _write_groups(self, file: str, schema: pa.Schema, groups: Iterable[pa.Table], compression: str) -> int:
         filesystem, root = self._place
         target = f"{root}/{file}"
-        temporary = f"{target}.{os.getpid()}.part"
+        temporary = f"{target}.{os.getpid()}.{threading.get_ident()}.part"
         level = 1 if compression == "zstd" else None
         with store_errors(f"the archive {self.url}"):
             filesystem.makedirs(target.rpartition("/")[0], exist_ok=True)

@@ -14,8 +14,21 @@ from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import tables
 
-STAGES: tuple[str, ...] = ("alerts", "stamps", "detections", "objects", "xmatches", "features", "classifications")
-STAGES += ("lightcurve_classifications", "combined", "outliers")
+STAGES = (
+    "alerts",
+    "stamps",
+    "detections",
+    "objects",
+    "xmatches",
+    "hosts",
+    "features",
+    "classifications",
+    "lightcurve_classifications",
+    "combined",
+    "outliers",
+    "identity",
+    "watch_matches",
+)
 
 
 @dataclass(frozen=True)
@@ -101,6 +114,7 @@ def amend(connection: Connection, number: int, entry: Entry) -> None:
     if not entry.balances:
         raise ValueError(f"ledger entry does not balance: {entry}")
     values = {"n_out": entry.n_out, "n_aside": entry.n_aside, "reasons": dict(entry.reasons)}
+    values["details"] = dict(entry.details)
     connection.execute(tables.ledger.update().where(tables.ledger.c.entry == number).values(**values))
 
 
@@ -156,6 +170,25 @@ def finished(connection: Connection, survey: str, stage: str, batch_ids: set[str
     ledger = tables.ledger
     chosen = sa.select(ledger.c.batch_id).where(ledger.c.survey == survey, ledger.c.stage == stage)
     return len(batch_ids & set(connection.scalars(chosen)))
+
+
+def unfinished_nights(connection: Connection, survey: str, before: datetime, look_back: int = 2_000) -> list[date]:
+    """Nights with batches that came before `before` and have no entry of the last stage, oldest first.
+
+    Looks at the newest `look_back` batches only: what is older than that was somebody's to mend long ago.
+    """
+    ledger = tables.ledger
+    came = (
+        sa.select(ledger.c.night, ledger.c.batch_id, ledger.c.finished_at)
+        .where(ledger.c.survey == survey, ledger.c.stage == STAGES[0], ledger.c.batch_id.is_not(None))
+        .order_by(ledger.c.entry.desc())
+        .limit(look_back)
+        .subquery()
+    )
+    last = ledger.alias()
+    done = sa.exists().where(last.c.survey == survey, last.c.stage == STAGES[-1], last.c.batch_id == came.c.batch_id)
+    chosen = sa.select(came.c.night).where(came.c.finished_at < before, ~done).distinct()
+    return sorted(connection.scalars(chosen))
 
 
 def nights(connection: Connection, survey: str) -> Sequence[date]:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from alerce_dagster.simulation.populations.taxonomy import CLASSES, STAMP_CLASS, STAMP_CLASSES
+from alerce_dagster.simulation.world import earlier_alerts
 from alerce_dagster.simulation.ztf import TRUTH, simulate, write_simulation
 from alerce_dagster.surveys.ztf.schema import PIXEL_SCALE, ztf_schema
 
@@ -371,3 +372,44 @@ def test_background_and_noise_are_those_of_real_cutouts(real_data, simulation):
         with path.open("rb") as file:
             real.append(next(fastavro.reader(file)))
     assert levels(simulation[2]) == pytest.approx(levels(real), rel=0.25)
+
+
+# --- history beyond a packet's thirty days --------------------------------------------------------
+
+
+def test_earlier_packets_tell_of_the_nights_before():
+    """Alerts of the night are as many as without history; what all packets of an object say joins without a hole."""
+    made = simulate(150, 1, seed=12, history=80, start=START)
+    told, alerts = defaultdict(set), defaultdict(list)
+    night = (START - date(1858, 11, 17)).days
+    for packet in made.packets:
+        record = next(fastavro.reader(io.BytesIO(packet.data)))
+        mjd = record["candidate"]["jd"] - 2400000.5
+        alerts[record["objectId"]].append(mjd)
+        assert (packet.night < START) == (mjd < night)
+        told[record["objectId"]] |= {mjd} | {p["jd"] - 2400000.5 for p in record["prv_candidates"] or ()}
+    assert sum(mjd >= night for times in alerts.values() for mjd in times) == 150
+    truth = {row["oid"]: row for row in made.truth.to_pylist()}
+    assert {oid: len(times) for oid, times in alerts.items()} == {oid: row["n_alerts"] for oid, row in truth.items()}
+    reached = []
+    for oid, times in alerts.items():
+        assert max(times) >= night
+        assert np.diff(sorted(times), prepend=night).max() <= 31
+        if truth[oid]["stamp_class"] in ("asteroid", "bogus"):
+            assert len(times) == 1
+        else:
+            reached.append(max(times) - min(told[oid]))
+    assert np.median(reached) > 60
+    assert max(reached) <= 80 + 31
+
+
+def test_earlier_alerts_of_a_light_curve():
+    """Detected every night from 100 to 199, asked at 200: packets at 170, 140, and no more for the last ten nights."""
+    mjd = np.arange(100.0, 201.0)[None]
+    detected = np.ones(mjd.shape, bool)
+    alerts = mjd == 200
+    assert mjd[earlier_alerts(mjd, detected, alerts, 200.0, 60.0)].tolist() == [170]
+    assert mjd[earlier_alerts(mjd, detected, alerts, 200.0, 90.0)].tolist() == [140, 170]
+    assert mjd[earlier_alerts(mjd, detected & (mjd % 7 == 0), alerts, 200.0, 90.0)].tolist() == [119, 147, 175]
+    assert not earlier_alerts(mjd, detected & (mjd > 195), alerts, 200.0, 30.0).any()
+    assert not earlier_alerts(mjd, detected & (mjd < 150), alerts, 200.0, 90.0).any()

@@ -1,0 +1,238 @@
+"""From a topic into the stores: every offset booked once, with what it brought."""
+
+import json
+import struct
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import fastavro
+import pytest
+import sqlalchemy as sa
+
+from alerce_dagster.errors import StreamError
+from alerce_dagster.stages import Night
+from alerce_dagster.stages.alerts import Ingested
+from alerce_dagster.stages.live import take_stream
+from alerce_dagster.storage import Stores, offsets, outbox, quarantine, tables
+from alerce_dagster.streams.cluster import Cluster
+from alerce_dagster.streams.reading import Pace, Reader
+from alerce_dagster.streams.spans import Span
+from alerce_dagster.streams.wire import Schemas
+from alerce_dagster.surveys.packets import decode_record, read_container
+from alerce_dagster.surveys.ztf.schema import ztf_schema
+from tests.faults.night import check_books
+from tests.kafka import Broker
+from tests.stages.conftest import night_of
+from tests.streams.conftest import send
+from tests.zpackets import SCHEMA, alert, candid_of, packet
+
+NO_SCHEMAS = Schemas(None)
+
+
+def take(
+    night: Night, cluster: Cluster, spans: list[Span], schemas: Schemas = NO_SCHEMAS, pace: Pace | None = None, **more
+) -> Ingested:
+    with Reader(cluster, spans, pace) as reader:
+        return take_stream(night, reader.portions(), schemas, **more)
+
+
+def booked(stores: Stores) -> list[Span]:
+    with stores.database.reading() as connection:
+        return offsets.recorded(connection, "ztf")
+
+
+def test_offsets_alerts_and_poison_are_booked_together(
+    stores: Stores, kafka: Broker, cluster: Cluster, topic: Callable[..., str], counted
+) -> None:
+    name = topic(partitions=2)
+    poison = [b"", b"\x89PNG\r\n\x1a\n" + bytes(50), packet(alert(90))[:-300], b"\x00\x00\x00\x02\xc0junk"]
+    values = [packet(alert(n)) for n in range(12)]
+    for position, bad in zip((1, 4, 7, 12), poison, strict=True):
+        values.insert(position, bad)
+    send(kafka, name, values, partitions=2, timestamp=1_579_077_000_000)
+    spans = [Span(name, 0, 0, 8), Span(name, 1, 0, 8)]
+    entry = take(night_of(stores), cluster, spans, pace=Pace(messages=5), dead_letters="dead").entry
+    assert (entry.n_in, entry.n_out, entry.n_known, entry.n_aside) == (16, 12, 0, 4)
+    assert booked(stores) == spans
+    check_books(stores)
+    with stores.database.reading() as connection:
+        aside = quarantine.listing(connection)
+        arrivals = connection.execute(sa.select(tables.alert_arrival)).mappings().all()
+        letters = [letter for parcel in outbox.waiting(connection, 100) for letter in parcel.messages]
+    sources = {f"{name}[{n % 2}]@{n // 2}": value for n, value in enumerate(values) if value in poison}
+    assert {row["source"]: quarantine.read_bytes(stores.archive, row) for row in aside} == sources
+    assert all(row["reason"] for row in aside)
+    assert {a["candid"]: (a["partition"], a["message_offset"]) for a in arrivals} == {
+        candid_of(n): (values.index(packet(alert(n))) % 2, values.index(packet(alert(n))) // 2) for n in range(12)
+    }
+    assert all(a["distributed_mjd"] == pytest.approx(40587 + 1_579_077_000 / 86400, abs=1e-8) for a in arrivals)
+    assert sorted(letter.value for letter in letters) == sorted(poison)
+    assert {f"{m.headers['topic']}[{m.headers['partition']}]@{m.headers['offset']}" for m in letters} == set(sources)
+    assert all(m.headers["reason"] for m in letters)
+
+
+def test_what_was_read_is_not_read_again(stores: Stores, kafka: Broker, cluster: Cluster, topic, counted) -> None:
+    """The same range, one that overlaps, and the same packets at other offsets."""
+    name = topic()
+    send(kafka, name, [packet(alert(n)) for n in range(6)] * 2)
+    assert take(night_of(stores), cluster, [Span(name, 0, 2, 5)]).entry.n_out == 3
+    again = take(night_of(stores), cluster, [Span(name, 0, 2, 5)]).entry
+    assert (again.n_in, again.n_out, again.n_known) == (0, 0, 0)
+    wider = take(night_of(stores), cluster, [Span(name, 0, 0, 12)]).entry
+    assert (wider.n_in, wider.n_out, wider.n_known) == (9, 3, 6)
+    assert booked(stores) == [Span(name, 0, 0, 12)]
+    assert counted(tables.alert) == 6
+    check_books(stores)
+
+
+def test_offsets_and_alerts_are_stored_together_or_not_at_all(
+    stores: Stores, kafka: Broker, cluster: Cluster, topic, counted, monkeypatch
+) -> None:
+    name = topic()
+    send(kafka, name, [packet(alert(n)) for n in range(3)])
+
+    def fail(*_arguments, **_options):
+        raise RuntimeError("in the middle of the transaction")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(offsets, "record", fail)
+        with pytest.raises(RuntimeError):
+            take(night_of(stores), cluster, [Span(name, 0, 0, 3)])
+    assert booked(stores) == []
+    assert counted(tables.alert) == counted(tables.ledger) == counted(tables.alert_arrival) == 0
+    assert take(night_of(stores), cluster, [Span(name, 0, 0, 3)]).entry.n_out == 3
+
+
+def test_alerts_of_other_nights_go_to_their_own_books(stores: Stores, kafka, cluster, topic, counted) -> None:
+    name = topic()
+    old = alert(5, jd=2455850.8)
+    send(kafka, name, [packet(r) for r in (alert(0), alert(1, day=1.3), alert(2, day=1.4), old)])
+    taken = take(night_of(stores), cluster, [Span(name, 0, 0, 4)])
+    assert (taken.entry.n_out, taken.entry.n_aside) == (1, 1)
+    assert {str(day): n for day, n in taken.elsewhere.items()} == {"2020-01-16": 2}
+    check_books(stores)
+    with stores.database.reading() as connection:
+        [row] = quarantine.listing(connection)
+        nights = connection.execute(sa.select(tables.batch.c.night, tables.batch.c.n_packets)).all()
+    assert "its night 2011-10-" in row["reason"]
+    assert {str(night): n for night, n in nights} == {"2020-01-15": 1, "2020-01-16": 2}
+
+
+def test_offsets_without_messages_are_booked(stores: Stores, apache_kafka: Broker, cluster: Cluster, topic) -> None:
+    """Marks of transactions and aborted messages have offsets, and nothing is delivered for them."""
+    from confluent_kafka import Producer
+
+    name = topic()
+    producer = Producer({"bootstrap.servers": apache_kafka.address, "transactional.id": name})
+    producer.init_transactions(60)
+    for n in range(4):
+        producer.begin_transaction()
+        producer.produce(name, packet(alert(n)))
+        producer.flush(30)
+        producer.commit_transaction(30) if n % 2 == 0 else producer.abort_transaction(30)
+    taken = take(night_of(stores), cluster, [Span(name, 0, 0, 8)])
+    assert taken.entry.n_out == 2
+    assert booked(stores) == [Span(name, 0, 0, 8)]
+
+
+def test_messages_that_the_broker_forgot_are_a_loss_that_is_booked(
+    stores: Stores, apache_kafka: Broker, cluster: Cluster, topic
+) -> None:
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    name = topic()
+    send(apache_kafka, name, [packet(alert(n)) for n in range(6)])
+    admin = AdminClient({"bootstrap.servers": apache_kafka.address})
+    next(iter(admin.delete_records([TopicPartition(name, 0, 4)]).values())).result(30)
+    night = night_of(stores)
+    assert take(night, cluster, [Span(name, 0, 1, 6)]).entry.n_out == 2
+    assert booked(stores) == [Span(name, 0, 1, 6)]
+    with stores.database.reading() as connection:
+        assert offsets.expired(connection, night.run_id) == 3
+
+
+@pytest.mark.parametrize("where", ["folder", "registry", "nowhere"])
+def test_confluent_wire_format(stores: Stores, kafka, cluster, topic, tmp_path: Path, served, where: str) -> None:
+    """A schema number and a bare datum; the archive holds a packet that anybody can read."""
+    body = BytesIO()
+    fastavro.schemaless_writer(body, SCHEMA, alert(0))
+    value = struct.pack(">bI", 0, 704) + body.getvalue()
+    name = topic()
+    send(kafka, name, [value, struct.pack(">bI", 0, 705) + body.getvalue()])
+    if where == "folder":
+        (tmp_path / "704.avsc").write_text(json.dumps(ztf_schema()))
+        schemas = Schemas(str(tmp_path))
+    else:
+        (served.folder / "schemas" / "ids").mkdir(parents=True)
+        (served.folder / "schemas" / "ids" / "704").write_text(json.dumps({"schema": json.dumps(ztf_schema())}))
+        schemas = Schemas(served.url) if where == "registry" else Schemas(None)
+    entry = take(night_of(stores), cluster, [Span(name, 0, 0, 2)], schemas).entry
+    readable = where != "nowhere"
+    assert (entry.n_out, entry.n_aside) == ((1, 1) if readable else (0, 2))
+    with stores.database.reading() as connection:
+        reasons = " ".join(row["reason"] for row in quarantine.listing(connection))
+        batch = connection.scalars(sa.select(tables.batch.c.file)).first()
+    assert "705" in reasons
+    assert ("ALERCE_ZTF_SCHEMAS is not set" in reasons) == (not readable)
+    if readable:
+        archived = stores.archive.read_row(batch, 0)["packet"]
+        assert decode_record(*read_container(archived)) == decode_record(*read_container(packet(alert(0))))
+
+
+def test_a_registry_that_is_away_stops_the_reading(stores: Stores, kafka, cluster, topic, counted) -> None:
+    """Its messages are good: they must not end in the quarantine."""
+    name = topic()
+    send(kafka, name, [struct.pack(">bI", 0, 704) + b"body"])
+    with pytest.raises(StreamError, match="does not answer"):
+        take(night_of(stores), cluster, [Span(name, 0, 0, 1)], Schemas("http://127.0.0.1:9"))
+    assert booked(stores) == []
+    assert counted(tables.quarantine) == 0
+
+
+def test_two_workers_on_the_same_offsets(stores: Stores, kafka: Broker, cluster: Cluster, topic, counted) -> None:
+    """Both have read all before either stores: each offset is booked once, nothing is counted twice."""
+    name = topic()
+    send(kafka, name, [packet(alert(n)) for n in range(20)] + [b"poison"])
+    both = threading.Barrier(2, timeout=60)
+
+    def work(run_id: str, size: int) -> Ingested:
+        with Reader(cluster, [Span(name, 0, 0, 21)], Pace(messages=size)) as reader:
+            portions = list(reader.portions())
+            both.wait()
+            return take_stream(night_of(stores, run_id), portions, NO_SCHEMAS)
+
+    with ThreadPoolExecutor(2) as pool:
+        entries = [future.result().entry for future in [pool.submit(work, "a", 3), pool.submit(work, "b", 4)]]
+    assert sum(e.n_in for e in entries) == 21
+    assert sum(e.n_out for e in entries) == 20
+    assert sum(e.n_aside for e in entries) == 1
+    assert booked(stores) == [Span(name, 0, 0, 21)]
+    assert counted(tables.alert) == 20
+    check_books(stores)
+
+
+def test_following_reads_on_while_alerts_come(stores: Stores, kafka: Broker, cluster: Cluster, topic) -> None:
+    """Behind the offsets asked for, portion by portion, each with the stages behind it, until nothing comes."""
+    name = topic()
+    send(kafka, name, [packet(alert(n)) for n in range(3)])
+    stages = []
+
+    def more(night: Night) -> None:
+        stages.append(len(booked(stores)))
+        if len(stages) < 3:
+            send(kafka, name, [packet(alert(10 * len(stages)))])
+
+    pace = Pace(linger=0.1, follow=60, idle=1.0)
+    taken = take(night_of(stores), cluster, [Span(name, 0, 0, 3)], pace=pace, then=[more])
+    assert taken.entry.n_out == 5
+    assert booked(stores) == [Span(name, 0, 0, 5)]
+    assert len(stages) == 3
+
+
+def test_a_topic_that_is_not_there(stores: Stores, apache_kafka: Broker, cluster: Cluster) -> None:
+    with pytest.raises(StreamError, match="there is no such topic"):
+        take(night_of(stores), cluster, [Span("ztf_nowhere", 0, 0, 3)])
