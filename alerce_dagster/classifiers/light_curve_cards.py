@@ -61,7 +61,9 @@ def figures(d: dict[str, Any]) -> list[str]:
         f"again). Top classes: accuracy {m['top']['accuracy']:.3f}, macro precision {m['top']['macro_precision']:.3f}, "
         f"recall {m['top']['macro_recall']:.3f}, ECE {m['top']['ece']:.3f}.",
         "By what was known (objects with six epochs by then):\n\n"
-        + table(["", *head], [row(HEADINGS[days], values) for days, values in m["at_days"].items()]),
+        + table(
+            ["", *head], [row(title, m["at_days"][days]) for days, title in HEADINGS.items() if days in m["at_days"]]
+        ),
         "By source, in full; simulated objects are in no other figure:\n\n"
         + table(["", *head], [row(name, values) for name, values in m["by_source"].items()]),
         "Per class, in full:\n\n"
