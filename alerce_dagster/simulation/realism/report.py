@@ -5,7 +5,7 @@ import pandas as pd
 from alerce_dagster.simulation.realism.comparison import Verdict
 
 # The first simulator, which had three lasting classes, measured with the same features against the same packets.
-# The second one had all classes, but not yet stars with wings, a background of faint sources, template noise of its own.
+# The second one had all classes, but no wings of stars, no background of faint sources, no template noise of its own.
 BEFORE = {
     "metadata": (0.996, 0.980),
     "metadata of the candidate alone": (0.999, 0.957),
