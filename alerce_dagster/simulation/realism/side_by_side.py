@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from alerce_dagster.lightcurves.correction import correct
 from alerce_dagster.simulation.light_curves import simulate_light_curves
 
 _WIDTH, _HEIGHT, _GAP, _LEFT = 200, 96, 34, 96
@@ -94,12 +93,8 @@ def _histories(folder: Path) -> dict[str, list[Curve]]:
     frame = pd.read_parquet(folder / "light_curves" / "ztf_alert_histories_labelled.parquet").sort_values("oid")
     curves: dict[str, list[Curve]] = {name: [] for name in _TYPES}
     for row in frame.to_dict("records"):
-        reference = 10 ** (-0.4 * np.asarray(row["magnr"], float))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            flux = reference + np.asarray(row["isdiffpos"]) * 10 ** (-0.4 * np.asarray(row["magpsf"], float))
-            curve = _since_first(
-                np.asarray(row["jd"]), -2.5 * np.log10(flux), np.array(["", "g", "r", "i"])[row["fid"]]
-            )
+        mag = _apparent(*(np.asarray(row[name], float) for name in ("magpsf", "isdiffpos", "magnr")))
+        curve = _since_first(np.asarray(row["jd"]), mag, np.array(["", "g", "r", "i"])[row["fid"]])
         for name, types in _TYPES.items():
             if row["fine"] in types and curve.mag.size >= _FEWEST:
                 curves[name].append(curve)
@@ -119,7 +114,9 @@ def _periodic(folder: Path) -> dict[str, list[Curve]]:
 
 def _simulated(classes: list[str]) -> dict[str, list[Curve]]:
     made = simulate_light_curves(dict.fromkeys(classes, 60), seed=1)
-    detections = correct(made.detections).to_pandas()
+    detections = made.detections.to_pandas()
+    sign = np.where(detections["positive"], 1.0, -1.0)
+    detections["mag_corr"] = _apparent(detections["mag"].to_numpy(), sign, detections["ref_mag"].to_numpy())
     truth = made.truth.to_pandas().set_index("oid")
     curves: dict[str, list[Curve]] = {name: [] for name in classes}
     for oid, rows in detections.groupby("oid"):
@@ -129,6 +126,12 @@ def _simulated(classes: list[str]) -> dict[str, list[Curve]]:
         if curve.mag.size >= _FEWEST:
             curves[name].append(_folded(curve, period) if name in ("RRL", "CEP", "DSCT", "E") else curve)
     return curves
+
+
+def _apparent(mag: np.ndarray, sign: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Magnitude of the reference source and the difference together; NaN where their sum is not positive."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return -2.5 * np.log10(10 ** (-0.4 * reference) + sign * 10 ** (-0.4 * mag))
 
 
 def _since_first(time: np.ndarray, mag: np.ndarray, band: np.ndarray) -> Curve:
