@@ -11,7 +11,7 @@ All workers of a machine share the pages. Writing takes a sorted stream of bands
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,20 +33,29 @@ class Index:
     motions: npt.NDArray[np.float32]
     batches: npt.NDArray[np.int64]
     rows: pa.RecordBatchFileReader
+    _opened: dict[int, pa.RecordBatch] = field(default_factory=dict, repr=False)
 
     def take(self, wanted: npt.NDArray[np.int64]) -> pa.Table:
         """The rows with these numbers, in this order."""
-        which = np.searchsorted(self.batches, wanted, side="right") - 1
-        order = np.argsort(which, kind="stable")
-        parts = []
-        for number in np.unique(which):
-            mine = wanted[order[which[order] == number]] - self.batches[number]
-            parts.append(self.rows.get_batch(int(number)).take(pa.array(mine)))
-        if not parts:
+        if not len(wanted):
             return self.rows.schema.empty_table()
+        order = np.argsort(wanted, kind="stable")
+        ascending = wanted[order]
+        edges = np.searchsorted(ascending, self.batches)
+        parts = []
+        for number in np.flatnonzero(np.diff(edges)).tolist():
+            mine = ascending[edges[number] : edges[number + 1]] - self.batches[number]
+            parts.append(self._batch(number).take(pa.array(mine)))
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
-        return pa.Table.from_batches(parts).take(pa.array(back))
+        # One chunk: taking from many is slow.
+        return pa.Table.from_batches(parts).combine_chunks().take(pa.array(back))
+
+    def _batch(self, number: int) -> pa.RecordBatch:
+        """A record batch; it stays mapped, so keeping it costs no memory."""
+        if number not in self._opened:
+            self._opened[number] = self.rows.get_batch(number)
+        return self._opened[number]
 
 
 def open_index(folder: Path) -> Index:
