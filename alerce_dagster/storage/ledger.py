@@ -21,7 +21,11 @@ STAGES = (
     "objects",
     "xmatches",
     "hosts",
+    "features",
     "classifications",
+    "lightcurve_classifications",
+    "combined",
+    "outliers",
     "identity",
     "watch_matches",
 )
