@@ -16,6 +16,7 @@ from alerce_dagster.stages import Night
 from alerce_dagster.stages.alerts import ingest
 from alerce_dagster.stages.classifications import make_classifications
 from alerce_dagster.stages.detections import make_detections
+from alerce_dagster.stages.features import make_features
 from alerce_dagster.stages.hosts import make_hosts
 from alerce_dagster.stages.identity import make_identity
 from alerce_dagster.stages.objects import make_objects
@@ -45,6 +46,7 @@ def run(n: int, database_url: str | None = None) -> dict:
             "objects": lambda: make_objects(night),
             "xmatches": lambda: make_xmatches(night, InUse({}, {}, {})),
             "hosts": lambda: make_hosts(night, GalaxyCatalogues({})),
+            "features": lambda: make_features(night),
             "classifications": lambda: make_classifications(night, classifier),
             "identity": lambda: make_identity(night),
             "watch_matches": lambda: make_watch_matches(night),

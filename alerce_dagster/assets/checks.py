@@ -36,7 +36,16 @@ _CHECKS: dict[str, list[tuple[str, str, bool]]] = {
         ("messages_delivered", "No message about a match is still to be sent.", False),
     ],
     "streams": [("counts_reconcile", "Every parcel of the night's results has been published.", False)],
+    "features": [("counts_reconcile", "Every alert's object has features or too few detections.", True)],
     "classifications": [("counts_reconcile", "Every alert has an answer or the reason why not.", True)],
+    "lightcurve_classifications": [
+        ("counts_reconcile", "Every alert's object has an answer of its light curve or the reason why not.", True),
+        ("inputs_steady", "Shares of missing values and distributions of inputs are those of the weeks before.", False),
+        ("classes_steady", "Shares of the classes are those of the weeks before.", False),
+        ("calibrated_since", "Probabilities of objects that catalogues have named are calibrated.", False),
+    ],
+    "combined": [("counts_reconcile", "Every alert's object has one answer or the reason why not.", True)],
+    "outliers": [("counts_reconcile", "Every alert's object has a score or the reason why not.", True)],
 }
 
 

@@ -12,10 +12,11 @@ from alerce_dagster.assets.checks import result
 from alerce_dagster.catalogs.galaxies import GalaxyCatalogues
 from alerce_dagster.catalogs.in_use import InUse
 from alerce_dagster.classifiers.stamps import StampClassifier
+from alerce_dagster.lightcurves.features.extraction import GROUPS, VERSION
 from alerce_dagster.stages import VERSIONS, Night
 from alerce_dagster.stages.alerts import Ingested, night_counts
 from alerce_dagster.stages.stamps import read_stamps
-from alerce_dagster.storage import ledger, offsets, outbox, queries, tables
+from alerce_dagster.storage import latency, ledger, offsets, outbox, queries, tables
 from alerce_dagster.storage.ledger import Entry
 
 _SKY_POINTS = 1_500
@@ -28,6 +29,7 @@ _HOST_COLUMNS = ("oid", "catalog", "catalog_id", "separation", "probability", "p
 _MEMBER_COLUMNS = ("broker_id", "survey", "oid", "ra", "dec", "first_mjd", "last_mjd")
 _WATCH_COLUMNS = ("watch_list", "target", "oid", "candid", "separation", "mag", "class_name", "probability")
 _XMATCH_COLUMNS = ("oid", "catalog", "rank", "catalog_id", "separation", "log_bayes", "columns")
+_FEATURE_COLUMNS = ("oid", "version", "n_det", "last_mjd", "inputs")
 _CLASSIFICATION_COLUMNS = ("oid", "candid", "class_name", "probability", "reason")
 
 
@@ -209,6 +211,31 @@ def identity(night: Night, entry: Entry) -> dg.MaterializeResult:
     )
 
 
+def features(night: Night, entry: Entry) -> dg.MaterializeResult:
+    """Of the asset features."""
+    total = _total(night, "features", VERSION)
+    n = total.details["objects"]
+    missing = {
+        group.title: round(total.details[f"undefined: {group.title}"] / (n * len(group.columns)), 4) if n else 0.0
+        for group, _ in GROUPS
+    }
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": n,
+            "said": _said(entry),
+            "n_in": total.n_in,
+            "n_out": total.n_out,
+            "n_aside": total.n_aside,
+            "set_aside_by_reason": dict(total.reasons),
+            "feature_set": VERSION,
+            "undefined_share": round(float(np.mean(list(missing.values()))), 4),
+            "undefined_share_by_group": missing,
+            "preview": _preview(night, tables.feature, _FEATURE_COLUMNS, "oid"),
+        },
+        check_results=[_reconciles(night, total)],
+    )
+
+
 def watch_matches(night: Night, entry: Entry, delivered: dict[str, int]) -> dg.MaterializeResult:
     """Of the asset watch_matches."""
     total = _total(night, "watch_matches")
@@ -250,6 +277,7 @@ def streams(night: Night, n_sent: int, *, enabled: bool) -> dg.MaterializeResult
     """Of the asset streams."""
     with night.stores.database.reading() as connection:
         topics = outbox.counts(connection, night.survey.name, night.night)
+        steps = latency.latencies(latency.moments(connection, night.survey.name, night.night))
     waiting = sum(topic.waiting for topic in topics)
     lines = ["| topic | published | waiting |", "| --- | --- | --- |"]
     lines += [f"| {topic.name} | {topic.published:,} | {topic.waiting:,} |" for topic in topics]
@@ -259,9 +287,25 @@ def streams(night: Night, n_sent: int, *, enabled: bool) -> dg.MaterializeResult
             "dagster/row_count": sum(topic.published for topic in topics),
             "said": said,
             "topics": dg.MetadataValue.md("\n".join(lines)),
+            **latency_metadata(steps),
         },
         check_results=[result("counts_reconcile", not waiting or not enabled, waiting=waiting)],
     )
+
+
+def latency_metadata(steps: dict[str, np.ndarray]) -> dict:
+    """Percentiles of each step in seconds, and their plot; nothing for a night that did not come over Kafka."""
+    found = latency.percentiles(steps)
+    if not found:
+        return {}
+    numbers = {
+        f"p{percentile}_{step}_s".replace(" ", "_"): round(seconds, 3)
+        for step, of_step in found.items()
+        for percentile, seconds in of_step.items()
+    }
+    ours = {step: seconds for step, seconds in steps.items() if not step.startswith("exposed")}
+    plot = plots.cumulative(ours, "seconds since the step before (share of alerts)")
+    return numbers | {"latency": dg.MetadataValue.md(plot)}
 
 
 def _said(entry: Entry) -> str:

@@ -5,20 +5,20 @@ Thin: each asset runs its stage (`alerce_dagster.stages`) and says in metadata a
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
 from alerce_dagster.assets import checks
+from alerce_dagster.assets.answers import answer_assets
 from alerce_dagster.assets.partitions import nights
-from alerce_dagster.errors import AlerceError, StreamError
+from alerce_dagster.assets.steps import explained as _explained
+from alerce_dagster.assets.steps import night_of as _night
 from alerce_dagster.resources import CatalogsResource, ModelsResource, StoresResource, StreamsResource
 from alerce_dagster.settings import Settings, source_template
-from alerce_dagster.stages import Night, Progress
-from alerce_dagster.surveys import get_survey
+from alerce_dagster.stages import Progress
 
 OWNERS = ["team:alerce"]
 # Flaky places (a network, a busy database) get another chance; a fault that a person must mend does not.
@@ -68,6 +68,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             "pool": f"{name}_writer",
             "retry_policy": RETRIES,
             "check_specs": checks.specs(name, asset),
+            "freshness_policy": _freshness(name),
         }
 
     @dg.asset(
@@ -82,6 +83,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
         config: AlertsConfig,
         stores: StoresResource,
         models: ModelsResource,
+        catalogs: CatalogsResource,
         streams: StreamsResource,
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:
@@ -97,7 +99,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
         if config.offsets:
             with _explained():
-                return report.alerts(night, live.take(night, config, streams, models))
+                return report.alerts(night, live.take(night, config, streams, models, catalogs))
         configured = config.sources or ([] if config.again else _own_source(name, night.night))
         with _explained():
             ingested = ingest(night, packets(configured), packets(config.again))
@@ -204,6 +206,24 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **options(
+            "features",
+            "209 variability features of every object with enough detections.",
+            {"numba", "sql"},
+        ),
+        deps=[objects, xmatches],
+    )
+    def features(
+        context: dg.AssetExecutionContext, stores: StoresResource, progress: dg.ResourceParam[Progress]
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.features import make_features
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            return report.features(night, make_features(night))
+
+    @dg.asset(
+        **options(
             "classifications",
             "Calibrated class probabilities of every alert's cutouts, and of its object.",
             {"onnx", "sql"},
@@ -283,15 +303,15 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             n_sent = outlet.publish(night.stores) if outlet else 0
             return report.streams(night, n_sent, enabled=outlet is not None)
 
-    return [alerts, stamps, detections, objects, xmatches, hosts, classifications, identity, watch_matches, streams_]
+    night_assets = [alerts, stamps, detections, objects, xmatches, hosts, features, classifications]
+    return [*night_assets, *answer_assets(name, options), identity, watch_matches, streams_]
 
 
-def _night(context: dg.AssetExecutionContext, survey: str, stores: StoresResource, progress: Progress) -> Night:
-    with _explained():
-        opened = stores.open(f"{survey} {context.partition_key}")
-    day = date.fromisoformat(context.partition_key)
-    publishes = bool(os.environ.get("ALERCE_STREAMS_KAFKA"))
-    return Night(opened, get_survey(survey), day, context.run.run_id, progress, publishes)
+def _freshness(survey: str) -> dg.FreshnessPolicy | None:
+    """Where there is a stream, a day without any run is odd and two are an alarm; a night may be clouded out."""
+    if not os.environ.get(f"ALERCE_{survey.upper()}_KAFKA"):
+        return None
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=26))
 
 
 def _own_source(survey: str, night: date) -> list[str]:
@@ -307,17 +327,3 @@ def _listed(places: list[str]) -> Iterator[str]:
             yield from Path(place[1:]).read_text(encoding="utf-8").splitlines()
         else:
             yield place
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """A fault that a person must mend ends the step with its one sentence and is not tried again.
-
-    A cluster that does not answer is tried again.
-    """
-    try:
-        yield
-    except StreamError as error:
-        raise dg.Failure(description=str(error)) from error
-    except AlerceError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error

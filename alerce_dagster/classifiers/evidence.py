@@ -5,7 +5,8 @@ turned back into a likelihood ratio by dividing by the class shares it is calibr
 kept, so that one can see what moved the probability. The parts are taken as independent given the class; where that is
 known to be wrong, a part is left out (Pan-STARRS1 star scores: the stamp network has seen them) or weakened (`WEIGHT`).
 
-The ratios of the two classifiers rest on held-out objects. Those of catalogues and hosts (`WISE_RED`, `OFFSET`) are round numbers after the literature named beside them: they are stated, not measured here.
+The ratios of the two classifiers rest on held-out objects. Those of catalogues and hosts (`WISE_RED`, `OFFSET`) are
+round numbers after the literature named beside them: they are stated, not measured here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,8 +43,8 @@ SMALLEST_SHARE = 0.005  # of a class in a classifier's mix: below it the ratio w
 MOVING = 0.001  # six epochs at one place, against something that moves by arcseconds a minute
 WEIGHT = {"stamp": 1.0, "light curve": 1.0, "cross-match": 1.0, "host": 0.5}  # hosts are in the cutouts too
 
-# Share of each class's objects with W1 - W2 >= 0.8 (Stern et al. 2012, ApJ 753, 30, for nuclei; Koenig & Leisawitz 2014,
-# ApJ 791, 131, for young stars), and, of the rest, of galaxies and stars.
+# Share of each class's objects with W1 - W2 >= 0.8 (Stern et al. 2012, ApJ 753, 30, for nuclei; Koenig & Leisawitz
+# 2014, ApJ 791, 131, for young stars), and, of the rest, of galaxies and stars.
 WISE_RED_LIMIT = 0.8
 WISE_RED = {"QSO": 0.8, "AGN": 0.5, "Blazar": 0.7, "YSO": 0.4, "LPV": 0.15, "SNIa": 0.02, "SNII": 0.02}
 WISE_RED_OTHERS = 0.03

@@ -89,7 +89,7 @@ def figures(d: dict[str, Any]) -> list[str]:
                 for name, values in d["learners"].items()
             ],
         ),
-        "Can the inputs tell the source of objects of one class? Balanced accuracy of trees that try, and of a\nguess:\n\n"
+        "Can the inputs tell the source of objects of one class? Balanced accuracy of trees that try:\n\n"
         + table(
             ["class", "sources", "balanced accuracy", "a guess"],
             [

@@ -37,7 +37,7 @@ class Recipe:
 
     taxonomy: str = "15"
     learner: str = "booster"  # or "forest", the balanced random forest
-    rounds: int = 160
+    rounds: int = 150
     learning_rate: float = 0.08
     leaves: int = 15
     min_rows: int = 12

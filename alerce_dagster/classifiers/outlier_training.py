@@ -27,7 +27,7 @@ from alerce_dagster.classifiers.taxonomy import LIGHT_CURVE_TAXONOMIES
 VERSION = "1.0.0"
 NAME = "outlier_model"
 
-# Leave-one-class-out AUROC of AnomalyALeRCE (Pérez-Carrasco et al. 2023): isolation forest, and the best of six methods.
+# Leave-one-class-out AUROC of AnomalyALeRCE (Pérez-Carrasco et al. 2023): isolation forest, best of six methods.
 PUBLISHED = {
     **{"SLSN": (0.640, 0.736), "SNII": (0.721, 0.828), "SNIa": (0.428, 0.624), "SNIbc": (0.490, 0.584)},
     **{"AGN": (0.573, 0.706), "Blazar": (0.710, 0.762), "CV/Nova": (0.975, 0.980), "QSO": (0.468, 0.517)},
@@ -147,7 +147,7 @@ def _forest(u: np.ndarray, recipe: Recipe, seed: int) -> trees.Trees:
     from sklearn.ensemble import IsolationForest
 
     forest = IsolationForest(
-        recipe.forest_trees, max_samples=min(recipe.forest_rows, len(u)), random_state=seed, n_jobs=2
+        n_estimators=recipe.forest_trees, max_samples=min(recipe.forest_rows, len(u)), random_state=seed, n_jobs=2
     )
     forest.fit(u)
     plain = trees.from_forest(forest.estimators_, [np.zeros(1, int)] * len(forest.estimators_), 1, 0.0)
@@ -186,7 +186,7 @@ def leave_one_out(
             inliers, outliers = np.flatnonzero(np.isin(names, rest)), np.flatnonzero(names == odd)
             if len(outliers) < 5:
                 continue
-            found = {"score": [], "baseline": []}
+            found: dict[str, list[float]] = {"score": [], "baseline": []}
             for i in range(rounds):
                 rng = np.random.default_rng(100 * i + recipe.seed)
                 test = rng.random(len(inliers)) < 0.2
@@ -299,7 +299,11 @@ def main() -> None:
     arguments = parser.parse_args()
     labelled = labelled_set(arguments.data)
     views = make_views(labelled, LightCurveRecipe().seed)
-    train(labelled, views, arguments.out, say=lambda text: sys.stderr.write(text + "\n") and None)
+
+    def say(text: str) -> None:
+        sys.stderr.write(text + "\n")
+
+    train(labelled, views, arguments.out, say=say)
 
 
 if __name__ == "__main__":

@@ -107,13 +107,13 @@ class OutlierModel:
 
     def judge(self, x: np.ndarray, tops: Sequence[str]) -> Oddities:
         """Oddities of inputs (n, f) among the objects of their top classes `tops` (n,)."""
-        tops = np.asarray(tops, dtype=object)
+        top_of = np.asarray(tops, dtype=object)
         u = gaussianised(x, self.edges)
         score, baseline = np.zeros(len(x)), np.zeros(len(x))
         nearest = np.full(len(x), "", dtype=object)
         places: list[np.ndarray] = [np.empty(0)] * len(x)
         for top, detector in self.detectors.items():
-            rows = np.flatnonzero(tops == top)
+            rows = np.flatnonzero(top_of == top)
             if not len(rows):
                 continue
             there = detector.places(u[rows])

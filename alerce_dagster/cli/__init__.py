@@ -16,10 +16,12 @@ from alerce_dagster.cli import (
     catalog,
     classify,
     explain,
+    features,
     light_curves,
     outliers,
     quarantine,
     run,
+    serve,
     simulate,
     watch,
 )
@@ -40,10 +42,12 @@ app.command("simulate")(simulate.simulate)
 app.command("predict-stamps")(classify.predict_stamps)
 app.command("classify")(light_curves.classify)
 app.command("explain")(explain.explain)
+app.command("features")(features.features)
 app.command("xmatch")(catalog.xmatch)
 app.command("status")(admin.status)
 app.command("doctor")(admin.doctor)
 app.command("ui")(admin.ui)
+app.command("serve")(serve.serve)
 app.add_typer(admin.database, name="db")
 catalog.app.command("backfill")(backfill.backfill)
 app.add_typer(catalog.app, name="catalog")

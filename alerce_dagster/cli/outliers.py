@@ -1,6 +1,6 @@
 """`alerce-dagster outliers`: the oddest light curves, and what people say of them."""
 
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -12,7 +12,7 @@ from alerce_dagster.errors import InputError
 app = typer.Typer(name="outliers", help="The oddest light curves, and what people say of them.", no_args_is_help=True)
 
 
-class Mark(str, Enum):
+class Mark(StrEnum):
     """What a person says of an object."""
 
     interesting = "interesting"

@@ -64,6 +64,16 @@ def _light_curve_classifier(folder: Path | None):
         raise StoreError(f"{error}; remove that folder, and the shipped model is used") from error
 
 
+@lru_cache(maxsize=2)
+def _outlier_model(folder: Path | None):
+    from alerce_dagster.classifiers.outliers import OutlierModel
+
+    try:
+        return OutlierModel.load(folder)
+    except (ValueError, OSError) as error:
+        raise StoreError(f"{error}; remove that folder, and the shipped model is used") from error
+
+
 class StoresResource(dg.ConfigurableResource):
     """The database and the archive that the environment names (`alerce_dagster.settings`)."""
 
@@ -133,6 +143,11 @@ class ModelsResource(dg.ConfigurableResource):
         champion = champion_folder(Settings.from_environment(), "stamp_classifier")
         # The link is resolved, so that a newly promoted model is another key of the cache.
         return _stamp_classifier(champion.resolve() if champion else None)
+
+    def outlier_model(self):
+        """The outlier detectors, likewise."""
+        champion = champion_folder(Settings.from_environment(), "outlier_model")
+        return _outlier_model(champion.resolve() if champion else None)
 
     def light_curve_classifier(self):
         """The light-curve classifier, likewise."""

@@ -1,9 +1,8 @@
 """What each asset does, without Dagster: read from the stores, compute, write back, and account for every alert.
 
-One module per stage, in the order of the data: alerts, stamps, detections, objects, xmatches, hosts, classifications,
-identity, watch_matches (in `watch`). A stage takes the night's batches that have no ledger entry yet, so a stage that
-was killed is simply run again, and a night that is complete costs nothing. `VERSIONS` says what counts as done: raise
-a stage's number when its products change.
+One module per stage, in the order of `ledger.STAGES` (watch_matches in `watch`). A stage takes the night's batches that
+have no ledger entry yet, so a stage that was killed is simply run again, and a night that is complete costs nothing.
+`VERSIONS` says what counts as done: raise a stage's number when its products change.
 """
 
 from collections.abc import Callable

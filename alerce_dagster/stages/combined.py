@@ -106,11 +106,12 @@ def parts_of(known: Mapping[str, Any], mix: Mapping[str, float]) -> list[evidenc
             source = {"catalogue": "allwise", "id": match["catalog_id"], "snapshot": match["snapshot"]}
             parts.append(evidence.wise_part(w1 - w2, source | {"W1-W2": round(w1 - w2, 4)}))
     alert = known["alert"]
-    if alert.ps1_star_score_1 is not None and alert.ps1_r_mag_1 is not None and alert.ps1_distance_1 is not None:
-        if alert.ps1_star_score_1 < GALAXY and alert.ps1_distance_1 <= HOST_RADIUS:
-            belongs = 1 - evidence.chance(max(alert.ps1_distance_1, 1.0), alert.ps1_r_mag_1)
-            source = {"galaxy": "nearest Pan-STARRS1 source", "candid": str(alert.candid)}
-            parts.append(evidence.host_part(alert.ps1_distance_1, belongs, source))
+    score, distance, r_mag = alert.ps1_star_score_1, alert.ps1_distance_1, alert.ps1_r_mag_1
+    if None not in (score, distance, r_mag) and score < GALAXY and distance <= HOST_RADIUS:
+        # Within its own size a galaxy is never by chance: an arcsecond is the least that is asked about.
+        belongs = 1 - evidence.chance(max(distance, 1.0), r_mag)
+        source = {"galaxy": "nearest Pan-STARRS1 source", "candid": str(alert.candid)}
+        parts.append(evidence.host_part(distance, belongs, source))
     return parts
 
 

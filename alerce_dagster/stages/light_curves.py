@@ -18,8 +18,10 @@ from alerce_dagster.storage.database import Database, to_arrow
 from alerce_dagster.storage.ledger import Batch as StoredBatch
 from alerce_dagster.surveys.tables import ALERTS, DETECTIONS, FORCED_PHOTOMETRY, NON_DETECTIONS
 
-_NEEDED = ("oid", "candid", "mjd", "band", "ra", "dec", "mag", "mag_err", "positive", "real_bogus", "ref_distance")
-_NEEDED += ("ref_sharp", "ref_chi")
+_NEEDED = (
+    *("oid", "candid", "mjd", "band", "ra", "dec", "mag", "mag_err", "positive", "real_bogus"),
+    *("ref_distance", "ref_sharp", "ref_chi"),
+)
 _COLUMNS = pa.schema([*(field for field in DETECTIONS if field.name in _NEEDED), *CORRECTION])
 
 

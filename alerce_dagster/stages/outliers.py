@@ -125,8 +125,8 @@ def ranked(stores: Stores, survey: str, top_class: str, night: date | None = Non
         [np.array(row.place) for row in told],
         [row.mark for row in told],
     )
-    for row, score in zip(rows, after, strict=True):
-        row |= {"ranked": float(score), "marks": marks.get(row["oid"], [])}
+    for found, score in zip(rows, after, strict=True):
+        found |= {"ranked": float(score), "marks": marks.get(found["oid"], [])}
     kept = [row for row in rows if not row["marks"] or "interesting" in row["marks"]]
     return sorted(kept, key=lambda row: (-row["ranked"], row["oid"]))
 

@@ -392,7 +392,21 @@ xmatch_change = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# Light-curve answers, outliers.
+# Features, light-curve answers, outliers.
+
+feature = sa.Table(
+    "feature",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True, comment="of the feature set: which names, in which order"),
+    sa.Column("features", sa.LargeBinary, nullable=False, comment="float32, little-endian; NaN where undefined"),
+    sa.Column("n_det", sa.BigInteger, nullable=False, comment="detections in g and r that they rest on"),
+    sa.Column("last_mjd", sa.Double, nullable=False, comment="last of these detections, barycentric [d]"),
+    sa.Column("inputs", sa.Text, nullable=False, comment="hash of the measurements and catalogue values they rest on"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 outlier = sa.Table(
     "outlier",
@@ -435,6 +449,19 @@ light_curve_input = sa.Table(
     sa.Column("n_epochs", sa.BigInteger, nullable=False),
     sa.Column("inputs", Json, nullable=False, comment="the classifier's inputs, in its order; null where undefined"),
     sa.Index("light_curve_input_by_night", "survey", "night"),
+    sqlite_with_rowid=False,
+)
+
+input_summary = sa.Table(
+    "input_summary",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("night", sa.Date, primary_key=True),
+    sa.Column("input", sa.Text, primary_key=True, comment="of the light-curve classifier"),
+    sa.Column("inputs_version", sa.Text, nullable=False),
+    sa.Column("n", sa.BigInteger, nullable=False, comment="light curves classified in the night"),
+    sa.Column("n_missing", sa.BigInteger, nullable=False, comment="of these, without a value"),
+    sa.Column("counts", Json, nullable=False, comment="values by decile of the labelled set"),
     sqlite_with_rowid=False,
 )
 
@@ -496,4 +523,31 @@ user_filter = sa.Table(
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("tested", Json, comment="the past night it was tested on: night, alerts, passed, rate, when"),
     sa.Column("enabled", sa.Boolean, nullable=False),
+)
+
+# The web: what people decided about candidates, and the indexes that keep listings fast.
+
+triage = sa.Table(
+    "triage",
+    metadata,
+    sa.Column("decision", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("survey", sa.Text, nullable=False),
+    sa.Column("oid", sa.Text, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False, comment="candidate, bogus, known or skip"),
+    sa.Column("person", sa.Text, nullable=False, comment="who decided, as they gave their name"),
+    sa.Column("candid", sa.BigInteger, comment="alert whose cutouts were looked at"),
+    sa.Column("classifier", sa.Text, comment="whose answer put it on the list"),
+    sa.Column("class_name", sa.Text, comment="that answer at the time"),
+    sa.Column("probability", sa.Double, comment="probability of class_name at the time"),
+    sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Index("triage_by_object", "survey", "oid", "decision"),
+)
+
+sa.Index("object_by_n_det", object_.c.survey, object_.c.n_det)
+sa.Index("object_by_delta_mjd", object_.c.survey, object_.c.delta_mjd)
+sa.Index("object_class_by_probability", object_class.c.survey, object_class.c.classifier, object_class.c.probability)
+sa.Index("object_class_by_model", object_class.c.survey, object_class.c.classifier, object_class.c.model)
+sa.Index(
+    "classification_by_class",
+    *[classification.c[name] for name in ("survey", "classifier", "class_name", "mjd")],
 )

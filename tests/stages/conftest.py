@@ -15,6 +15,7 @@ from alerce_dagster.stages import Night
 from alerce_dagster.stages.alerts import Ingested, ingest
 from alerce_dagster.stages.classifications import make_classifications
 from alerce_dagster.stages.detections import make_detections
+from alerce_dagster.stages.features import make_features
 from alerce_dagster.stages.hosts import make_hosts
 from alerce_dagster.stages.identity import make_identity
 from alerce_dagster.stages.objects import make_objects
@@ -39,6 +40,7 @@ PRODUCTS = (
     tables.broker_object,
     tables.broker_member,
     tables.watch_match,
+    tables.feature,
     tables.classification,
     tables.object_class,
 )
@@ -68,6 +70,7 @@ def run_night(
     make_objects(night)
     make_xmatches(night, catalogues)
     make_hosts(night, GalaxyCatalogues.among(catalogues.local))
+    make_features(night)
     make_classifications(night, classifier)
     make_identity(night)
     make_watch_matches(night)

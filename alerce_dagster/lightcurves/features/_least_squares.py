@@ -1,12 +1,13 @@
 """Bounded non-linear least squares, compiled: Levenberg's and Marquardt's damping, steps projected on the bounds."""
 
 import numpy as np
-from numba import njit
+
+from alerce_dagster.lightcurves.features._compiled import kernel
 
 FLEET, PACZYNSKI = 0, 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _residuals(model, p, t, y, e, r, jacobian):
     """Residuals over their errors, and their derivatives (n, parameters)."""
     if model == FLEET:
@@ -42,7 +43,7 @@ def _residuals(model, p, t, y, e, r, jacobian):
     return total if np.isfinite(total) else np.inf
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def fit(model, x, low, high, t, y, e, max_steps):
     """Minimise the sum of squares from x, which becomes the minimum; the sum there."""
     n, k = t.size, x.size
@@ -99,9 +100,9 @@ def fit(model, x, low, high, t, y, e, max_steps):
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def solve_in_place(matrix, vector):
-    """Cholesky: solve with a symmetric positive matrix (lower half given, overwritten); false when it is not positive."""
+    """Cholesky: solve with a symmetric positive matrix, given by its lower half and overwritten; false if it is not."""
     k = vector.size
     for a in range(k):
         for b in range(a + 1):

@@ -6,13 +6,14 @@ a model explains.
 """
 
 import numpy as np
-from numba import njit
+
+from alerce_dagster.lightcurves.features._compiled import fast_kernel
 
 LANES = 128  # frequencies worked on together; their rotations are vectorised in single precision
 MAX_HARMONICS = 10
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@fast_kernel
 def add_power(t, y, w, first, step, out):
     """Add to out[k] the reduction of χ² by one harmonic at frequency first + k step.
 
@@ -68,7 +69,7 @@ def add_power(t, y, w, first, step, out):
                 out[start + j] += (a * a * ss + b * b * cc - two * a * b * cs) / determinant
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@fast_kernel
 def fine_power(t, y, w, first, step, out):
     """The same over few frequencies, in double precision."""
     m = out.size
@@ -96,7 +97,7 @@ def fine_power(t, y, w, first, step, out):
             out[k] += (a * a * ss + b * b * cc - 2.0 * a * b * cs) / determinant
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@fast_kernel
 def add_harmonics(t, y, w, frequency, out):
     """Add to out[h - 1] the reduction of χ² by h harmonics, for h up to out.size (at most MAX_HARMONICS).
 

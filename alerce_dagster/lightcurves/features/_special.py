@@ -1,12 +1,13 @@
-"""Distribution functions that compiled kernels need."""
+"""Distribution functions and percentiles for compiled kernels."""
 
 import math
 
 import numpy as np
-from numba import njit
+
+from alerce_dagster.lightcurves.features._compiled import kernel
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def normal_log_cdf(x):
     """Logarithm of the standard normal distribution function."""
     if x > -30.0:
@@ -15,7 +16,7 @@ def normal_log_cdf(x):
     return -0.5 * x * x - math.log(-x * math.sqrt(2.0 * math.pi)) + math.log1p(-inverse + 3.0 * inverse * inverse)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def chi_square_cdf(x, n):
     """Distribution function of χ² with n degrees of freedom: the regularised incomplete gamma function P(n/2, x/2).
 
@@ -51,3 +52,13 @@ def chi_square_cdf(x, n):
         if abs(change - 1.0) < 1e-16:
             break
     return 1.0 - front * fraction
+
+
+@kernel
+def percentile(ordered, q):
+    """Percentile by linear interpolation."""
+    place = q / 100.0 * (ordered.size - 1)
+    low = int(place)
+    if low + 1 >= ordered.size:
+        return ordered[ordered.size - 1]
+    return ordered[low] + (place - low) * (ordered[low + 1] - ordered[low])

@@ -126,7 +126,7 @@ def first_detections(batch: Batch) -> np.ndarray:
     """Time of each object's first detection (not forced photometry), (n,) MJD; NaN without one."""
     first = np.full(len(batch), np.inf)
     detected = ~batch.forced
-    np.minimum.at(first, batch.owners()[detected], batch.mjd[detected])
+    np.fmin.at(first, batch.owners()[detected], batch.mjd[detected])
     return np.where(np.isfinite(first), first, np.nan)
 
 

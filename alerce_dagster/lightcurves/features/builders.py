@@ -90,7 +90,8 @@ def from_magnitudes(table: pa.Table, difference: bool | np.ndarray = False) -> B
 
     flux, flux_err = signed_flux(mag, err, np.ones(mag.size))
     apparent = ~np.broadcast_to(np.asarray(difference, bool), (n,))[owner]
-    flux -= np.where(apparent, _band_medians(flux, np.where(measured, owner * 4 + band + 1, -1)), 0.0)
+    with np.errstate(invalid="ignore"):
+        flux -= np.where(apparent, _band_medians(flux, np.where(measured, owner * 4 + band + 1, -1)), 0.0)
     observations = {
         "good": measured,
         "owner": owner,
@@ -159,8 +160,9 @@ def assemble(
 
 def signed_flux(mag: np.ndarray, err: np.ndarray, sign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Difference flux and error in µJy from difference magnitude, error, and sign (NaN where not known)."""
-    size = 10 ** (-0.4 * (mag - AB_ZERO_POINT))
-    return sign * size, size * err / MAG_PER_RELATIVE_ERROR
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = 10 ** (-0.4 * (mag - AB_ZERO_POINT))
+        return sign * size, size * err / MAG_PER_RELATIVE_ERROR
 
 
 def unknown_objects(n: int) -> dict[str, np.ndarray]:

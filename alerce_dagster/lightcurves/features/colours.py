@@ -1,8 +1,8 @@
 """Colours: of the object itself, against AllWISE, of the nearest Pan-STARRS source, and how the colour varies."""
 
 import numpy as np
-from numba import njit
 
+from alerce_dagster.lightcurves.features._compiled import kernel
 from alerce_dagster.lightcurves.features.batch import Batch
 from alerce_dagster.lightcurves.features.curves import Views
 from alerce_dagster.lightcurves.features.definitions import ALERCE, BOTH, NONE, Block, Feature, Group
@@ -128,7 +128,7 @@ def variation(batch: Batch, views: Views, out: np.ndarray) -> None:
     _variation(*views.flux_forced, out)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _means_of_flux(starts, flux, means, brightest):
     for s in range(starts.size - 1):
         total, most, n = 0.0, np.inf, 0
@@ -142,7 +142,7 @@ def _means_of_flux(starts, flux, means, brightest):
         brightest[s] = most if n else np.nan
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _means_of_mag(starts, mag, means, brightest):
     for s in range(starts.size - 1):
         a, b = starts[s], starts[s + 1]
@@ -150,7 +150,7 @@ def _means_of_mag(starts, mag, means, brightest):
         brightest[s] = mag[a:b].min() if b > a else np.nan
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _variation(starts, t, flux, err, out):
     for i in range(out.shape[0]):
         first = np.inf
@@ -185,7 +185,7 @@ def _variation(starts, t, flux, err, out):
         out[i, 0] = np.sqrt(square / (m - 1))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _usable(flux, err):
     """The flux has a magnitude below 30 with an error below 1."""
     return abs(flux) > 10 ** (-0.4 * (30.0 - 23.9)) and 2.5 / np.log(10.0) * err < abs(flux)

@@ -7,8 +7,8 @@ detections alone and with forced photometry.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from alerce_dagster.lightcurves.features._compiled import kernel
 from alerce_dagster.lightcurves.features.batch import Batch, first_detections
 
 MAG_RANGE = (6.0, 30.0)  # magnitudes outside are no measurements
@@ -69,7 +69,7 @@ def views(batch: Batch) -> Views:
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _grouped(key, n_keys, t, y, e):
     """Rows with a key, grouped by key; within one they keep their order, which in a batch is that of time."""
     starts = np.zeros(n_keys + 1, np.int64)

@@ -6,8 +6,8 @@ in (log a, log c) the maximum, from several starts since the likelihood often ha
 """
 
 import numpy as np
-from numba import njit
 
+from alerce_dagster.lightcurves.features._compiled import kernel
 from alerce_dagster.lightcurves.features.batch import Batch
 from alerce_dagster.lightcurves.features.curves import Views
 from alerce_dagster.lightcurves.features.definitions import ALERCE, EACH, Block, Feature, Group
@@ -53,7 +53,7 @@ def compute(batch: Batch, views: Views, out: np.ndarray) -> None:
     _compute(*views.flux, out)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _compute(starts, t, y, e, out):
     for i in range(out.shape[0]):
         for band in range(2):
@@ -66,7 +66,7 @@ def _compute(starts, t, y, e, out):
             out[i, 2 * band + 1] = np.exp(-best[1])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fit(t, y, variance):
     """log a, log c and the negative log-likelihood at the best of four searches."""
     spread = np.log(max(np.mean(y * y) - np.mean(variance), 1e-3 * np.mean(y * y)) + 1e-12)
@@ -81,7 +81,7 @@ def fit(t, y, variance):
     return best
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def negative_log_likelihood(log_a, log_c, t, y, variance, gradient):
     """Value, and its gradient in (log a, log c), of n observations of the process; O(n)."""
     a, c = np.exp(log_a), np.exp(log_c)
@@ -121,7 +121,7 @@ def negative_log_likelihood(log_a, log_c, t, y, variance, gradient):
     return value
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _search(x, t, y, variance):
     """Projected BFGS from x, which becomes the minimum; the value there."""
     g, g_new, x_new = np.empty(2), np.empty(2), np.empty(2)

@@ -8,7 +8,8 @@ from functools import lru_cache
 
 import erfa
 import numpy as np
-from numba import njit
+
+from alerce_dagster.lightcurves.features._compiled import kernel
 
 AU_LIGHT_DAYS = 499.00478383615643 / 86400  # light-travel time of one astronomical unit, days
 TT_MINUS_UTC = 69.184 / 86400  # days; since 2017, and before it good to a few seconds: 1e-9 d in the correction
@@ -41,7 +42,7 @@ def _positions(block: int) -> np.ndarray:
     return np.concatenate([earth["p"], earth["v"]], axis=1) * AU_LIGHT_DAYS
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _shift(mjd, ra, dec, start, table):
     """Add the projected position to every time, by cubic Hermite interpolation."""
     for i in range(mjd.size):

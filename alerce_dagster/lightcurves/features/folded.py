@@ -5,8 +5,8 @@ A&A 475, 1159).
 """
 
 import numpy as np
-from numba import njit
 
+from alerce_dagster.lightcurves.features._compiled import kernel
 from alerce_dagster.lightcurves.features.batch import Batch
 from alerce_dagster.lightcurves.features.curves import Views
 from alerce_dagster.lightcurves.features.definitions import ALERCE, EACH, Block, Feature, Group
@@ -68,7 +68,7 @@ def harmonics(batch: Batch, views: Views, out: np.ndarray) -> None:
     _fourier(*views.mag_forced, views.period, out)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _kim(starts, t, y, periods, out):
     for i in range(out.shape[0]):
         for band in range(2):
@@ -93,7 +93,7 @@ def _kim(starts, t, y, periods, out):
             out[i, 2 * band + 1] = steps / ((n - 1) * std * std)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fourier(starts, t, y, e, periods, out):
     k = 2 * N_HARMONICS + 1
     for i in range(out.shape[0]):
@@ -118,7 +118,7 @@ def _fourier(starts, t, y, e, periods, out):
             _describe(t[a:b], y[a:b], e[a:b], periods[i], x, row)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _describe(t, y, e, period, x, row):
     n = t.size
     square = chi = 0.0
@@ -139,7 +139,7 @@ def _describe(t, y, e, period, x, row):
         row[2 + 2 * h] = np.mod(np.arctan2(x[2 + 2 * h], x[1 + 2 * h]) - (h + 1) * first, 2.0 * np.pi)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def least_squares(matrix):
     """Least squares by Householder reflections, which keep the precision that normal equations lose.
 

@@ -1,7 +1,7 @@
 """Light curves out of a folder of tables with ALeRCE's column names, as Parquet or CSV.
 
-`detections`, `forced`, `non_detections` and `objects`, each one file. Only what is asked for in _REQUIRED must be there;
-other columns are used where they exist and ignored otherwise. What the files hold is taken as the survey gave it: the
+`detections`, `forced`, `non_detections` and `objects`, each one file. Only the columns of _REQUIRED must be there;
+others are used where they exist and ignored otherwise. What the files hold is taken as the survey gave it: the
 preprocessing is done here.
 """
 

@@ -6,8 +6,8 @@ each smoothed curve by the equally smoothed sampling.
 """
 
 import numpy as np
-from numba import njit
 
+from alerce_dagster.lightcurves.features._compiled import kernel
 from alerce_dagster.lightcurves.features.batch import Batch
 from alerce_dagster.lightcurves.features.curves import Views
 from alerce_dagster.lightcurves.features.definitions import EACH, Block, Feature, Group
@@ -56,7 +56,7 @@ def compute(batch: Batch, views: Views, out: np.ndarray) -> None:
     _compute(*views.flux, out)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _compute(starts, t, y, e, out):
     result = np.empty(5)
     for i in range(out.shape[0]):
@@ -70,7 +70,7 @@ def _compute(starts, t, y, e, out):
             out[i, 10 + 3 * band : 13 + 3 * band] = result[:3]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _two_scales(t, y, e, slow, fast, out):
     """Ratio, slow and fast variance, epochs counted, noise flag."""
     out[:] = np.nan
@@ -95,7 +95,7 @@ def _two_scales(t, y, e, slow, fast, out):
     out[0] = low / high if high != 0.0 else np.nan
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _variance(t, y, e, mean, scale):
     """Relative variance at a time scale, the relative noise variance, and the epochs that count."""
     narrow = WIDTH * scale / np.sqrt(2.0)

@@ -1,8 +1,8 @@
 """A microlensing event: the point-source point-lens model with blending (Paczyński 1986, ApJ 304, 1)."""
 
 import numpy as np
-from numba import njit
 
+from alerce_dagster.lightcurves.features._compiled import kernel
 from alerce_dagster.lightcurves.features._least_squares import PACZYNSKI, fit
 from alerce_dagster.lightcurves.features.batch import Batch
 from alerce_dagster.lightcurves.features.curves import Views
@@ -38,7 +38,7 @@ def compute(batch: Batch, views: Views, out: np.ndarray) -> None:
     _compute(*views.mag_forced, out)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _compute(starts, t, y, e, out):
     low = np.array([1e-9, 1e-6, 0.0, -1e7, -1e3])
     high = np.array([1e3, 1e7, 1.0, 1e7, 1e3])

@@ -3,8 +3,8 @@
 1. On the densest 1000 days, periods of 0.045 to 100 d: the F statistic of a sine in each band (Schwarzenberg-Czerny
    1996, ApJ 460, L107; Zechmeister and Kürster 2009, A&A 496, 577), as in ALeRCE's P4J. The entropy of its highest
    values, the bands' own periods and the power at multiples of the period are those of this periodogram.
-2. On all epochs, periods from 20 d to 1000 d or the length of the light curve. The ten best peaks of the first and the three best of this one compete for
-   the highest power on all epochs.
+2. On all epochs, periods from 20 d to 1000 d or the length of the light curve. The ten best peaks of the first and
+   the three best of this one compete for the highest power on all epochs.
 3. Eclipses come twice in a period, and a sine finds half of it. A folded curve whose faint part is narrow and symmetric
    in time is taken for eclipses: then candidates and their simple multiples compete with up to eight harmonics by the
    Bayesian information criterion, and a period with one eclipse is doubled. The period is also doubled where odd and
@@ -12,8 +12,8 @@
 """
 
 import numpy as np
-from numba import njit
 
+from alerce_dagster.lightcurves.features._compiled import kernel
 from alerce_dagster.lightcurves.features._least_squares import solve_in_place
 from alerce_dagster.lightcurves.features._periodogram import add_harmonics, add_power, fine_power
 from alerce_dagster.lightcurves.features.batch import Batch
@@ -37,7 +37,8 @@ MULTIPLES = (1.0, 0.5, 2.0, 1.0 / 3.0, 3.0)  # of a candidate frequency
 # Eclipses: phase and size of the second harmonic relative to the first, in a fit of two.
 MIN_SYMMETRY = 0.85  # cosine of its phase where the first is faintest
 SECOND_HARMONIC = (0.2, 1.1)  # amplitude ratio of one eclipse; two in a period give more
-MIN_ODD_EVEN = 10.0  # gain of the information criterion that doubles a period without eclipses
+# Gain of the information criterion, in all and per epoch, that doubles a period without eclipses.
+MIN_ODD_EVEN, MIN_ODD_EVEN_EACH = 10.0, 0.05
 
 _PEAK = "highest peak of one band's first periodogram, 0.045 to 100 d"
 _RATE = "power of the first periodogram at {} of its highest point's period, relative to that point"
@@ -111,7 +112,7 @@ def compute(batch: Batch, views: Views, out: np.ndarray) -> None:
     _compute(*views.mag_forced, out)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _compute(starts, t, y, e, out):
     powers = np.empty((3, _MAX_GRID), np.float32)
     for i in range(out.shape[0]):
@@ -121,7 +122,7 @@ def _compute(starts, t, y, e, out):
             _find(t[a:b], y[a:b], e[a:b], t[b:c], y[b:c], e[b:c], powers, out[i])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _find(t0, y0, e0, t1, y1, e1, powers, out):
     """All features of one object, whose bands have measurements t0, y0, e0 and t1, y1, e1."""
     origin = min(t0[0] if t0.size else np.inf, t1[0] if t1.size else np.inf)
@@ -140,7 +141,7 @@ def _find(t0, y0, e0, t1, y1, e1, powers, out):
     out[0] = 1.0 / best
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def densest_window(t0, t1, length):
     """First and last time of the stretch of at most `length` days that holds most epochs of two sorted lists."""
     times = np.sort(np.concatenate((t0, t1)))
@@ -153,7 +154,7 @@ def densest_window(t0, t1, length):
     return times[best_first], times[best_first + best - 1]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _band(t, y, e, begin, end, floor):
     """Times from `begin`, magnitudes and weights as the periodograms want them, total χ² and epochs of a band.
 
@@ -173,7 +174,7 @@ def _band(t, y, e, begin, end, floor):
     return t, y, w, np.sum(w * y * y), n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _first_periodogram(g, r, powers, frequencies, out):
     """Fill the features of the first periodogram and its peaks, best first; number of peaks and frequency step."""
     total = g[3] + r[3]
@@ -209,7 +210,7 @@ def _first_periodogram(g, r, powers, frequencies, out):
             fine_power(g[0], g[1], g[2], first, fine, fine_g)
         if r[4]:
             fine_power(r[0], r[1], r[2], first, fine, fine_r)
-        best = np.argmax(fine_g + fine_r)
+        best = int(np.argmax(fine_g + fine_r))
         tuned[p] = _LOWEST + k * step
         if fine_g[best] + fine_r[best] > both[k]:
             tuned[p] = first + best * fine
@@ -225,7 +226,7 @@ def _first_periodogram(g, r, powers, frequencies, out):
     for band in range(2):
         if (g[4] if band == 0 else r[4]) == 0:
             continue
-        k = np.argmax(of_g if band == 0 else of_r)
+        k = int(np.argmax(of_g if band == 0 else of_r))
         found = _LOWEST + k * step
         for p in range(n_peaks):
             if peaks[p] == k:
@@ -244,13 +245,13 @@ def _first_periodogram(g, r, powers, frequencies, out):
     return n_peaks, step
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _statistic(reduction, total, freedom):
     """F statistic of a reduction of χ², summed over bands."""
     return freedom * reduction / (2.0 * max(total - reduction, 1e-9))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def highest_peaks(values, peaks):
     """Fill `peaks` with the places of the highest local maxima, in any order; how many there are."""
     n = 0
@@ -272,7 +273,7 @@ def highest_peaks(values, peaks):
     return n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _peak_entropy(reductions, total, freedom):
     """1 − entropy of the hundred highest values of the statistic, relative to that of equal ones."""
     n = 100
@@ -281,7 +282,7 @@ def _peak_entropy(reductions, total, freedom):
     for value in reductions:
         if value > top[lowest]:
             top[lowest] = value
-            lowest = np.argmin(top)
+            lowest = int(np.argmin(top))
     share = np.empty(n)
     for k in range(n):
         share[k] = _statistic(float(top[k]), total, freedom) + 0.01
@@ -289,7 +290,7 @@ def _peak_entropy(reductions, total, freedom):
     return 1.0 + np.sum(share * np.log(share)) / np.log(n)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _competition(g, r, powers, frequencies, n_peaks, step):
     """The best frequency on all epochs, and how many candidates `frequencies` holds then.
 
@@ -333,7 +334,7 @@ def _competition(g, r, powers, frequencies, n_peaks, step):
     return best, n_peaks + n_long
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _by_shape(g, r, best, candidates):
     """The frequency that the shape of the folded curve asks for."""
     n = g[4] + r[4]
@@ -341,7 +342,7 @@ def _by_shape(g, r, best, candidates):
     symmetry, ratio = second_harmonic(g, r, best)
     if symmetry < MIN_SYMMETRY or ratio < SECOND_HARMONIC[0]:
         gain = _criterion(g, r, best, total, n)[0] - _criterion(g, r, 0.5 * best, total, n)[0]
-        return 0.5 * best if gain > MIN_ODD_EVEN else best
+        return 0.5 * best if gain > max(MIN_ODD_EVEN, MIN_ODD_EVEN_EACH * n) else best
     lowest, chosen, harmonics = _criterion(g, r, best, total, n)[0], best, 1
     for k in range(candidates.size):
         for multiple in MULTIPLES:
@@ -358,7 +359,7 @@ def _by_shape(g, r, best, candidates):
     return 0.5 * chosen if one_eclipse else chosen
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _criterion(g, r, frequency, total, n):
     """Lowest Bayesian information criterion over the number of harmonics, and that number."""
     reductions = np.zeros(N_HARMONICS)
@@ -380,7 +381,7 @@ def _criterion(g, r, frequency, total, n):
     return lowest, harmonics
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _refined(g, r, frequency, harmonics):
     """The best of nine frequencies around one, within a tenth of 1/T."""
     span = max(g[0][-1] if g[4] else 0.0, r[0][-1] if r[4] else 0.0)
@@ -398,7 +399,7 @@ def _refined(g, r, frequency, harmonics):
     return best
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def second_harmonic(g, r, frequency):
     """Cosine of the second harmonic's phase where the first is faintest, and its amplitude relative to the first.
 
@@ -424,7 +425,7 @@ def second_harmonic(g, r, frequency):
     return along / second, second / size
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _two_harmonics(t, y, w, frequency):
     """Coefficients of cos θ, sin θ, cos 2θ, sin 2θ in a weighted fit."""
     normal, x, row = np.zeros((5, 5)), np.zeros(5), np.empty(5)

@@ -1,8 +1,8 @@
 """The reference image's source, the length of the light curve, the place on the sky."""
 
 import numpy as np
-from numba import njit
 
+from alerce_dagster.lightcurves.features._compiled import kernel
 from alerce_dagster.lightcurves.features.batch import Batch
 from alerce_dagster.lightcurves.features.curves import Views
 from alerce_dagster.lightcurves.features.definitions import ALERCE, BOTH, NONE, Block, Feature, Group
@@ -73,7 +73,7 @@ def coordinate(batch: Batch, views: Views, out: np.ndarray) -> None:
     out[:, 2] = np.sin(dec)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _reference(starts, counted, distance, sharp, chi, out):
     for i in range(out.shape[0]):
         n = n_shape = 0

@@ -3,8 +3,8 @@
     F(t) = A · [(1 − β) e^{−(t − t1)/τ_fall} s + (1 − β (t − t0)/γ) (1 − s)] / (1 + e^{−(t − t0)/τ_rise})
 
 with t1 = t0 + γ and s = 1/(1 + e^{−(t − t1)/2}), which is 0 before t1 unless τ_fall < τ_rise (Villar et al. 2019, ApJ
-884, 83; Sánchez-Sáez et al. 2021, AJ 161, 141; the smooth switch is ALeRCE's). Fluxes are in mJy, times in days since the
-first detection. What is minimised is
+884, 83; Sánchez-Sáez et al. 2021, AJ 161, 141; the smooth switch is ALeRCE's). Fluxes are in mJy, times in days since
+the first detection. What is minimised is
 
     Σ w ((F − f)/(e + e0))² + Σ_k λ_k √(variance of parameter k over the bands + c_k)
 
@@ -13,9 +13,10 @@ negative beyond their error. The bands' parameters are thus held together, ampli
 """
 
 import numpy as np
-from numba import njit
 
+from alerce_dagster.lightcurves.features._compiled import kernel
 from alerce_dagster.lightcurves.features._least_squares import solve_in_place
+from alerce_dagster.lightcurves.features._special import percentile
 from alerce_dagster.lightcurves.features.batch import Batch
 from alerce_dagster.lightcurves.features.curves import Views
 from alerce_dagster.lightcurves.features.definitions import ALERCE, EACH, Block, Feature, Group
@@ -79,7 +80,7 @@ def compute(batch: Batch, views: Views, out: np.ndarray) -> None:
     _compute(*views.flux_forced, views.first, out)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _compute(starts, t, y, e, first, out):
     for i in range(out.shape[0]):
         out[i] = np.nan
@@ -104,9 +105,8 @@ def _compute(starts, t, y, e, first, out):
         _fit_object(times[:n], flux[:n], error[:n], ends, out[i])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fit_object(t, f, e, ends, out):
-    n = t.size
     n_bands = (1 if ends[0] > 0 else 0) + (1 if ends[1] > ends[0] else 0)
     segments = np.empty((n_bands, 2), np.int64)
     bands = np.empty(n_bands, np.int64)
@@ -128,10 +128,10 @@ def _fit_object(t, f, e, ends, out):
             out[2 * N_PARAMETERS + bands[k]] = chi / (end - begin - N_PARAMETERS)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def weights_of(t, f, e):
     """Weights of the squared residuals: 1/(e + e0)², times w."""
-    smooth = 0.5 * np.percentile(e, 10)
+    smooth = 0.5 * percentile(np.sort(e), 10.0)
     weights = np.empty(t.size)
     for p in range(t.size):
         doubt = min(f[p] + e[p], 0.0) / (e[p] + 1e-3)
@@ -139,7 +139,7 @@ def weights_of(t, f, e):
     return weights
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fit(t, f, e, segments):
     """Parameters (bands, 6) at the lowest minimum that the searches find; `segments` are the bands' (begin, end)."""
     n_bands = segments.shape[0]
@@ -172,7 +172,7 @@ def fit(t, f, e, segments):
     return best
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def objective(t, f, weights, segments, x):
     """What is minimised, at parameters x (bands, 6)."""
     total = _ties(x)
@@ -182,7 +182,7 @@ def objective(t, f, weights, segments, x):
     return total if np.isfinite(total) else np.inf
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _ties(x):
     total = 0.0
     for q in range(1, N_PARAMETERS):
@@ -191,7 +191,7 @@ def _ties(x):
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fitted(t, x):
     """The model as it is fitted."""
     t1 = x[1] + x[2]
@@ -208,7 +208,7 @@ def _fitted(t, x):
     return x[0] * inner / (1.0 + np.exp(-rise))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def model(t, x):
     """The model that the reduced χ² compares with: there the switch is 0 before t1 only if τ_fall < τ_rise."""
     t1 = x[1] + x[2]
@@ -222,7 +222,7 @@ def model(t, x):
     return x[0] * inner / (1.0 + np.exp(-min(rise, 20.0)))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _derivatives(t, x, d):
     """The fitted model; d becomes its derivatives by the six parameters."""
     amplitude, t0, gamma, beta, tau_rise, tau_fall = x[0], x[1], x[2], x[3], x[4], x[5]
@@ -256,7 +256,7 @@ def _derivatives(t, x, d):
     return amplitude * inner * onset
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _search(t, f, weights, segments, x, low, high):
     """Damped Gauss-Newton from x, which becomes the minimum; the value there."""
     n_bands = segments.shape[0]

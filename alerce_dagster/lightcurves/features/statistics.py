@@ -7,9 +7,9 @@ The set of FATS (Nun et al. 2015, arXiv:1506.00010) as ALeRCE chose it, with the
 import math
 
 import numpy as np
-from numba import njit
 
-from alerce_dagster.lightcurves.features._special import chi_square_cdf, normal_log_cdf
+from alerce_dagster.lightcurves.features._compiled import kernel
+from alerce_dagster.lightcurves.features._special import chi_square_cdf, normal_log_cdf, percentile
 from alerce_dagster.lightcurves.features.batch import Batch
 from alerce_dagster.lightcurves.features.curves import Views
 from alerce_dagster.lightcurves.features.definitions import EACH, Block, Feature, Group
@@ -83,7 +83,7 @@ def compute(batch: Batch, views: Views, out: np.ndarray) -> None:
     _compute(*views.mag, out)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _compute(starts, t, y, e, out):
     for i in range(out.shape[0]):
         for band in range(2):
@@ -95,7 +95,7 @@ def _compute(starts, t, y, e, out):
                 _statistics(ts, ys, es, row)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _without_repeats(t, y, e):
     """Of measurements at one time the first."""
     keep = np.ones(t.size, np.bool_)
@@ -104,7 +104,7 @@ def _without_repeats(t, y, e):
     return (t, y, e) if keep.all() else (t[keep], y[keep], e[keep])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _statistics(t, m, e, out):
     """The 26 statistics, in the order of GROUP."""
     n = t.size
@@ -136,7 +136,7 @@ def _statistics(t, m, e, out):
     out[9] = std / mean
     out[10] = _median_deviation(ordered, median)
     out[13] = largest / median
-    out[14] = _percentile(ordered, 75.0) - _percentile(ordered, 25.0)
+    out[14] = percentile(ordered, 75.0) - percentile(ordered, 25.0)
     out[18] = std
     out[20] = chi_square_cdf(chi, n - 1.0)
     out[21] = excess / (n * mean * mean)
@@ -189,38 +189,28 @@ def _statistics(t, m, e, out):
         out[22], out[23] = _structure_function(t, m, e)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _middle(ordered, a, b):
     """Median of ordered[a:b]."""
     n = b - a
     return 0.5 * (ordered[a + (n - 1) // 2] + ordered[a + n // 2])
 
 
-@njit(cache=True, nogil=True)
-def _percentile(ordered, q):
-    """Percentile by linear interpolation."""
-    place = q / 100.0 * (ordered.size - 1)
-    low = int(place)
-    if low + 1 >= ordered.size:
-        return ordered[ordered.size - 1]
-    return ordered[low] + (place - low) * (ordered[low + 1] - ordered[low])
-
-
-@njit(cache=True, nogil=True)
+@kernel
 def _median_deviation(ordered, median):
     deviations = np.sort(np.abs(ordered - median))
     return _middle(deviations, 0, deviations.size)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _gskew(ordered, median):
-    low, high = _percentile(ordered, 3.0), _percentile(ordered, 97.0)
+    low, high = percentile(ordered, 3.0), percentile(ordered, 97.0)
     a = np.searchsorted(ordered, low, side="right")
     b = np.searchsorted(ordered, high, side="left")
     return _middle(ordered, 0, a) + _middle(ordered, b, ordered.size) - 2.0 * median
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _anderson_darling(ordered, mean, std):
     n = ordered.size
     total = 0.0
@@ -231,7 +221,7 @@ def _anderson_darling(ordered, mean, std):
     return 1.0 / (1.0 + np.exp(-10.0 * (-n - total - 0.3)))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _autocorrelation_length(m, mean, square):
     for lag in range(1, m.size):
         total = 0.0
@@ -242,7 +232,7 @@ def _autocorrelation_length(m, mean, square):
     return float(m.size)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _runs(m, mean, std):
     count = run = 0
     for value in m:
@@ -251,7 +241,7 @@ def _runs(m, mean, std):
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _cumulative_range(m, mean):
     total = m[0] - mean
     low = high = total
@@ -261,7 +251,7 @@ def _cumulative_range(m, mean):
     return high - low
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _slope(t, m):
     middle, mean = t.mean(), m.mean()
     above = below = 0.0
@@ -271,7 +261,7 @@ def _slope(t, m):
     return above / below if below > 0.0 else np.nan
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _structure_function(t, m, e):
     """Amplitude and slope of the structure function."""
     n_bins = int(np.ceil((np.log10(2000.0) - np.log10(SF_LAGS[0])) / SF_BIN)) - 1
@@ -315,7 +305,7 @@ def _structure_function(t, m, e):
     return min(amplitude, 15.0), min(max(slope, -0.5), 3.0)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _iar_loss(phi, t, y, e):
     """Minus twice the mean log-likelihood, up to a constant, of the standardised process."""
     n = t.size
@@ -332,7 +322,7 @@ def _iar_loss(phi, t, y, e):
     return total / n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _iar_phi(t, y, e):
     """The best of a grid, refined by golden section between its neighbours."""
     # Even in the time scale: phi = exp(−1/τ) with τ from 0.03 to 3000 days.
@@ -361,6 +351,6 @@ def _iar_phi(t, y, e):
     return 0.5 * (low + high)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _phi(k, n):
     return np.exp(-1.0 / 10.0 ** (np.log10(0.03) + 5.0 * k / (n - 1)))

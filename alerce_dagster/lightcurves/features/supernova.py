@@ -1,8 +1,8 @@
 """Difference fluxes before, at and after the first detection: is this an onset on a quiet baseline?"""
 
 import numpy as np
-from numba import njit
 
+from alerce_dagster.lightcurves.features._compiled import kernel
 from alerce_dagster.lightcurves.features.batch import Batch
 from alerce_dagster.lightcurves.features.curves import Views
 from alerce_dagster.lightcurves.features.definitions import ALERCE, EACH, Block, Feature, Group
@@ -40,7 +40,7 @@ def compute(batch: Batch, views: Views, out: np.ndarray) -> None:
     _compute(views.flux.starts, views.flux.y, forced.starts, forced.t, forced.y, views.first, out)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _compute(starts, flux, forced_starts, forced_t, forced_flux, first, out):
     for i in range(out.shape[0]):
         for band in range(2):

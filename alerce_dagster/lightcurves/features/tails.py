@@ -5,8 +5,8 @@ log time, the shape of a power law of flux.
 """
 
 import numpy as np
-from numba import njit
 
+from alerce_dagster.lightcurves.features._compiled import kernel
 from alerce_dagster.lightcurves.features._least_squares import FLEET, fit
 from alerce_dagster.lightcurves.features.batch import Batch
 from alerce_dagster.lightcurves.features.curves import Views
@@ -73,7 +73,7 @@ def fleet(batch: Batch, views: Views, out: np.ndarray) -> None:
     _fleet(*views.flux_forced, out)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _tail(starts, t, flux, err, out):
     for i in range(out.shape[0]):
         for band in range(2):
@@ -89,7 +89,7 @@ def _tail(starts, t, flux, err, out):
             _line(times - brightest, m, e, row)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _line(dt, m, e, row):
     """Slope, reduced χ² and intercept over the tail."""
     n = 0
@@ -122,14 +122,14 @@ def _line(dt, m, e, row):
     row[2] = swy / sw - slope * swx / sw
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _magnitudes(flux, err):
     """Magnitudes of the absolute fluxes and their errors."""
     size = np.maximum(np.abs(flux), 1e-9)
     return 23.9 - 2.5 * np.log10(size), 2.5 / np.log(10.0) * err / size
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fleet(starts, t, flux, err, out):
     low = np.array([0.0, -100.0, 0.0, -50.0])
     high = np.array([10.0, 0.0, 30.0, 1e4])
