@@ -11,11 +11,11 @@ ALERCE_ZTF_SOURCE      (none)                                      where a night
 ALERCE_CDS_XMATCH      (none)                                      catalogues to ask the CDS X-Match service for
                                                                    where they are not added here: allwise,gaia_dr3
 ALERCE_CDS_URL         (the service's own)                         another address of that service
-ALERCE_SMTP_URL        (none)                                      mail server of the watch lists
-ALERCE_MAIL_FROM       alerce@ and this machine's name             sender of their e-mails
 ALERCE_DAGSTER_URL     http://127.0.0.1:3000                       the Dagster UI, for links from the web's pages
 ALERCE_WEB_TOKEN       (none)                                      what a person must know to write through the
                                                                    web
+ALERCE_SMTP_URL        (none)                                      mail server of the watch lists
+ALERCE_MAIL_FROM       alerce@ and this machine's name             sender of their e-mails
 DAGSTER_HOME           $ALERCE_HOME/dagster                        Dagster's own state
 =====================  ==========================================  =======================================
 

@@ -26,6 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000], help="alerts of the nights")
     parser.add_argument("--broker", type=int, nargs="*", default=[29_142], help="alerts of the broker comparison")
+    parser.add_argument("--objects", type=int, default=20_000, help="light curves in the long run of the features")
     parser.add_argument("--out", type=Path, default=Path("bench.json"))
     parser.add_argument(
         "--catalogues", type=int, nargs="+", default=[1_000_000, 5_000_000, 50_000_000], help="rows of the catalogues"
@@ -34,6 +35,7 @@ def main() -> None:
     found: dict = {"machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"}
     found["reference"] = measure("reference", "500")
     found["sky"] = measure("sky")
+    found["features"] = measure("features", str(options.objects))
     found["nights"] = [measure("night", str(n)) for n in options.sizes]
     found["brokers"] = [measure("broker", str(n)) for n in options.broker]
     found["xmatch"] = measure("xmatch", *map(str, options.catalogues))
@@ -41,8 +43,8 @@ def main() -> None:
 
     console = Console()
     console.print(f"[bold]{found['machine']}[/]")
-    for name, value in (found["reference"] | found["sky"]).items():
-        console.print(f"{name:<36} {value:>10,}", highlight=False)
+    for name, value in (found["reference"] | found["sky"] | found["features"]).items():
+        console.print(f"{name:<58} {value:>10,}", highlight=False)
     for night in found["nights"]:
         console.print(stages_table(f"{night['n']:,} {night['packets']}", night["stages"]))
         console.print(f"alerts + stamps + detections: {night['decode_cutouts_archive_database_per_s']:,.0f} alerts/s")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from alerce_dagster.resources import CatalogsResource, ModelsResource, StreamsResource
 from alerce_dagster.settings import LiveSettings
-from alerce_dagster.stages import Night
+from alerce_dagster.stages import Night, alerts
 from alerce_dagster.stages.alerts import Ingested
 from alerce_dagster.stages.live import Stage, take_stream
 from alerce_dagster.streams.reading import Pace, Reader
@@ -27,7 +27,13 @@ def take(
     settings = LiveSettings.from_environment(night.survey.name)
     spans = [Span(r.topic, r.partition, r.start, r.end) for r in config.offsets]
     then = _stages(streams, models, catalogs) if config.follow_seconds else []
-    pace = Pace(linger=settings.linger, follow=config.follow_seconds, idle=settings.idle)
+    pace = Pace(
+        messages=alerts.PACKETS_PER_BATCH,
+        n_bytes=alerts.BYTES_PER_BATCH,
+        linger=settings.linger,
+        follow=config.follow_seconds,
+        idle=settings.idle,
+    )
     with Reader(streams.cluster(night.survey.name), spans, pace) as reader:
         schemas = Schemas.from_environment(night.survey.name)
         return take_stream(night, reader.portions(), schemas, settings.dead_letters, then)

@@ -25,10 +25,11 @@ PERCENTILES = (50, 95, 99)
 _MJD_1970 = 40_587.0
 
 
-def moments(connection: Connection, survey: str, night: date) -> dict[str, np.ndarray]:
+def moments(connection: Connection, survey: str, night: date, run_id: str | None = None) -> dict[str, np.ndarray]:
     """For each alert of the night that came over Kafka: MJD in UTC of each of MOMENTS, NaN where it has not been.
 
-    Arrays of shape (n,), in the order of the candids. The moment of exposure is its start.
+    With `run_id` only the alerts that this run stored. Arrays of shape (n,), in the order of the candids. The moment of
+    exposure is its start.
     """
     alert, arrival = tables.alert, tables.alert_arrival
     joined = alert.join(arrival, (alert.c.survey == arrival.c.survey) & (alert.c.candid == arrival.c.candid))
@@ -38,6 +39,10 @@ def moments(connection: Connection, survey: str, night: date) -> dict[str, np.nd
         .where(alert.c.survey == survey, alert.c.night == night)
         .order_by(alert.c.candid)
     )
+    if run_id is not None:
+        batch = tables.batch
+        mine = sa.select(batch.c.batch_id).where(batch.c.survey == survey, batch.c.run_id == run_id)
+        chosen = chosen.where(alert.c.batch_id.in_(mine))
     rows = connection.execute(chosen).all()
     batches = [row[2] for row in rows]
     found = {

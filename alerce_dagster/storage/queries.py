@@ -104,9 +104,9 @@ def one_object(connection: Connection, survey: str, oid: str) -> dict | None:
 
 def provenance(connection: Connection, survey: str, oid: str) -> list[dict]:
     """Where an object's numbers come from: each of its alerts in time order, with the batch and file that hold its
-    packet, and when which run finished which stage of that batch.
+    packet, when it was distributed (a stream says so), and when which run finished which stage of that batch.
     """
-    alert, batch, ledger = tables.alert, tables.batch, tables.ledger
+    alert, batch, ledger, arrival = tables.alert, tables.batch, tables.ledger, tables.alert_arrival
     chosen = (
         sa.select(
             *[alert.c[name] for name in ("candid", "mjd", "band", "night", "batch_id", "file_row", "content_hash")],
@@ -114,8 +114,10 @@ def provenance(connection: Connection, survey: str, oid: str) -> list[dict]:
             batch.c.file,
             batch.c.created_at.label("stored_at"),
             batch.c.run_id,
+            arrival.c.distributed_mjd,
         )
         .join(batch, (batch.c.survey == alert.c.survey) & (batch.c.batch_id == alert.c.batch_id))
+        .join(arrival, (arrival.c.survey == alert.c.survey) & (arrival.c.candid == alert.c.candid), isouter=True)
         .where(alert.c.survey == survey, alert.c.oid == oid)
         .order_by(alert.c.mjd, alert.c.candid)
     )

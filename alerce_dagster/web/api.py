@@ -127,6 +127,32 @@ def answers(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
         return Json(_plain(queries.rows_of(connection, tables.classification, survey, oid)))
 
 
+@router.get("/objects/{oid}/xmatches", summary="Matches in the reference catalogues, and where was searched")
+def xmatches(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
+    with access.stores.database.reading() as connection:
+        _required(connection, survey, oid)
+        return Json(
+            {
+                "matches": queries.rows_of(connection, tables.xmatch, survey, oid),
+                "searched": queries.rows_of(connection, tables.xmatch_state, survey, oid),
+            }
+        )
+
+
+@router.get("/objects/{oid}/host", summary="The most probable host galaxy, and the others that were considered")
+def host(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
+    with access.stores.database.reading() as connection:
+        _required(connection, survey, oid)
+        return Json(next(iter(queries.rows_of(connection, tables.host, survey, oid)), None))
+
+
+@router.get("/objects/{oid}/outliers", summary="How odd the object is among those of each top class")
+def outliers(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
+    with access.stores.database.reading() as connection:
+        _required(connection, survey, oid)
+        return Json(queries.rows_of(connection, tables.outlier, survey, oid))
+
+
 @router.get("/objects/{oid}/provenance", summary="Packet, batch, runs and latency of each of an object's alerts")
 def provenance(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:

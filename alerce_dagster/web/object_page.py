@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 from alerce_dagster.storage import queries, tables, triage
 from alerce_dagster.web import nights, show
 from alerce_dagster.web.answers import NotStored
+from alerce_dagster.web.ztf_names import features
 
 # What the page's script draws, as lists: a light curve of thousands of points travels small.
 DETECTION_FIELDS = (
@@ -33,6 +34,14 @@ def gather(connection: Connection, survey: str, oid: str) -> dict[str, Any]:
         "answers": [_answer(row, history) for row in queries.rows_of(connection, tables.object_class, survey, oid)],
         "history": history,
         "alerts": alerts,
+        "xmatches": queries.rows_of(connection, tables.xmatch, survey, oid),
+        "searched": queries.rows_of(connection, tables.xmatch_state, survey, oid),
+        "host": next(iter(queries.rows_of(connection, tables.host, survey, oid)), None),
+        "outliers": queries.rows_of(connection, tables.outlier, survey, oid),
+        "features": [
+            item for row in queries.rows_of(connection, tables.feature, survey, oid) for item in features(row)
+        ],
+        "evidence": _evidence(history),
         "decisions": triage.decisions(connection, survey, [oid]),
         "night": night,
         "complete": nights.completeness(connection, survey, night)["complete"] if night else None,
@@ -56,7 +65,23 @@ def _answer(row: dict, history: list[dict]) -> dict[str, Any]:
     ranked = sorted((row["probabilities"] or {}).items(), key=lambda item: -item[1])
     own = [h for h in history if h["classifier"] == row["classifier"]]
     reasons = sorted({h["reason"] for h in own if h["class_name"] is None})
-    return row | {"ranked": ranked, "reasons": reasons, "n_unanswered": sum(h["class_name"] is None for h in own)}
+    newest = max(own, key=lambda h: h["mjd"], default=None)
+    return row | {
+        "ranked": ranked,
+        "reasons": reasons,
+        "n_unanswered": sum(h["class_name"] is None for h in own),
+        "prediction_set": newest["prediction_set"] if newest else None,
+    }
+
+
+def _evidence(history: list[dict]) -> dict[str, Any] | None:
+    """What each part added to the newest combined answer, for its three most probable classes."""
+    told = [row for row in history if row["evidence"] and row["probabilities"]]
+    if not told:
+        return None
+    newest = max(told, key=lambda row: row["mjd"])
+    best = sorted(newest["probabilities"], key=lambda name: -newest["probabilities"][name])[:3]
+    return {"classes": best, "parts": newest["evidence"]}
 
 
 def links(oid: str, ra: float, dec: float) -> dict[str, str]:

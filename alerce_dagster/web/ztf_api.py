@@ -36,7 +36,7 @@ def required(connection: Connection, oid: str) -> Any:
 def preferred(available: Iterable[str]) -> str | None:
     """The classifier whose answer is shown where none is asked for: the one that rests on the most."""
     stored = sorted(available)
-    order = ("combined", "lc_classifier", "stamp_classifier")
+    order = ("combined", "light_curve_classifier", "stamp_classifier")
     return next((name for name in order if name in stored), stored[0] if stored else None)
 
 
@@ -181,18 +181,23 @@ def probabilities(access: Reading, oid: p.Oid, classifier: p.Name = None, classi
     return Json([item for item in found if all(v is None or item[k] == v for k, v in wanted.items())])
 
 
-@router.get("/objects/{oid}/features", summary="Features of an object: none are stored yet")
+@router.get("/objects/{oid}/features", summary="Features of an object")
 def features(access: Reading, oid: p.Oid, fid: Band = None, version: p.Name = None) -> Json:
-    with access.stores.database.reading() as connection:
-        required(connection, oid)
-    return Json([])
+    return Json(_features(access, oid, fid, version))
 
 
-@router.get("/objects/{oid}/features/{name}", summary="One feature of an object: none are stored yet")
+@router.get("/objects/{oid}/features/{name}", summary="One feature of an object, in each band")
 def feature(access: Reading, oid: p.Oid, name: p.NamePath, fid: Band = None, version: p.Name = None) -> Json:
+    return Json([row for row in _features(access, oid, fid, version) if row["name"] == name])
+
+
+def _features(access: Reading, oid: str, fid: int | None, version: str | None) -> list[dict]:
     with access.stores.database.reading() as connection:
         required(connection, oid)
-    return Json([])
+        rows = queries.rows_of(connection, tables.feature, SURVEY, oid)
+    found = [item for row in rows for item in names.features(row)]
+    wanted = {"fid": fid, "version": version}
+    return [item for item in found if all(v is None or item[k] == v for k, v in wanted.items())]
 
 
 @router.get("/classifiers", summary="Classifiers that have answered, and their classes")

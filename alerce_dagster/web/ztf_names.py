@@ -7,7 +7,10 @@ an undetermined object is null. Identifiers of 64 bits (candid, parent_candid) a
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 BANDS = {"g": 1, "r": 2, "i": 3}
+_FEATURE_BANDS = BANDS | {"g,r": 12, "nan": 0}
 
 OBJECT = {
     "oid": "oid",
@@ -200,6 +203,20 @@ def probabilities(row: Row) -> list[dict[str, Any]]:
         }
         for rank, (name, probability) in enumerate(ranked, start=1)
     ]
+
+
+def features(row: Row) -> list[dict[str, Any]]:
+    """Rows of `/objects/<oid>/features` of one stored set; a value that is not defined is null."""
+    from alerce_dagster.lightcurves.features import FEATURES, VERSION
+
+    if row["version"] != VERSION:
+        return []  # of another set of features, whose order is not known here
+    found = []
+    for column, value in zip(FEATURES, np.frombuffer(row["features"], "<f4").tolist(), strict=True):
+        name, _, band = column.rpartition("_")
+        value = value if np.isfinite(value) else None
+        found.append({"name": name, "value": value, "fid": _FEATURE_BANDS[band], "version": row["version"]})
+    return found
 
 
 def version(model: str) -> str:

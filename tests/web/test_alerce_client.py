@@ -112,7 +112,7 @@ def test_statistics_and_classes(said: dict) -> None:
     (classifier,) = said["classifiers"]
     assert [row["name"] for row in said["class_list"]] == classifier["classes"]
     assert {row["class_name"] for row in said["probabilities"]} == set(classifier["classes"])
-    assert said["features"] == []
+    assert all(set(row) == {"name", "value", "fid", "version"} for row in said["features"])
 
 
 def test_stamps_and_packets(said: dict, written: Stores) -> None:
