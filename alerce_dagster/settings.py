@@ -14,6 +14,7 @@ ALERCE_CDS_URL         (the service's own)                         another addre
 ALERCE_DAGSTER_URL     http://127.0.0.1:3000                       the Dagster UI, for links from the web's pages
 ALERCE_WEB_TOKEN       (none)                                      what a person must know to write through the
                                                                    web
+ALERCE_WEB_LOCAL       (none)                                      1 lets people on this machine write without it
 DAGSTER_HOME           $ALERCE_HOME/dagster                        Dagster's own state
 =====================  ==========================================  =======================================
 
@@ -133,6 +134,11 @@ def source_template(survey: str) -> str | None:
 def dagster_url() -> str:
     """Where the Dagster UI is, for links to runs."""
     return (os.environ.get("ALERCE_DAGSTER_URL") or "http://127.0.0.1:3000").rstrip("/")
+
+
+def web_local_writes() -> bool:
+    """Whether people on this machine may write through the web without the token, where none is set."""
+    return os.environ.get("ALERCE_WEB_LOCAL") == "1"
 
 
 def web_token() -> str | None:
