@@ -18,7 +18,6 @@ from alerce_dagster.web import parameters as p
 from alerce_dagster.web.access import Reading
 from alerce_dagster.web.answers import BadRequest, Json, NotStored
 from alerce_dagster.web.downloads import Format, answer
-from alerce_dagster.web.ztf_api import default_classifier
 
 
 def _known_parameters(request: Request) -> None:
@@ -72,7 +71,7 @@ def objects(
             Listing(
                 survey=survey,
                 oids=tuple(oid or ()),
-                classifier=classifier or default_classifier(connection),
+                classifier=classifier or access.default_classifier(connection, survey),
                 class_name=class_name,
                 probability=min_probability,
                 n_det=p.span("n_det", n_det),

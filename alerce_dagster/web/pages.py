@@ -15,9 +15,8 @@ from alerce_dagster.storage import listings, triage
 from alerce_dagster.storage.listings import Listing
 from alerce_dagster.web import nights, object_page, show, skymap
 from alerce_dagster.web import parameters as p
-from alerce_dagster.web.access import Reading
+from alerce_dagster.web.access import Reading, preferred
 from alerce_dagster.web.answers import BadRequest, NotStored
-from alerce_dagster.web.ztf_api import preferred
 
 SURVEY = "ztf"
 PAGE_SIZE = 20
