@@ -13,16 +13,16 @@ from alerce_dagster.classifiers.light_curve_inputs import INPUTS, MIN_EPOCHS
 from alerce_dagster.classifiers.light_curve_model import (
     COVERAGE,
     DEFAULT_MODEL,
+    N_CELLS,
     LightCurveClassifier,
-    epoch_bin,
+    cell,
     prediction_sets,
-    probability_before,
 )
 from alerce_dagster.classifiers.light_curve_training import (
     FULL,
     Recipe,
     Views,
-    conformal_levels,
+    conformal_thresholds,
     fit_model,
     unseen_scores,
 )
@@ -50,7 +50,7 @@ def made():
     )
     source = np.array(["a", "b"], dtype=object)[np.arange(n) % 2]
     labelled = labelled_light_curves(batch, fine, source, np.zeros(n, bool), {})
-    return labelled, Views(x, np.arange(n), np.full(n, FULL), np.ones(n, bool), np.full(n, 8))
+    return labelled, Views(x, np.arange(n), np.full(n, FULL), np.ones(n, bool), np.full(n, 8), np.full(n, 7.0))
 
 
 SMALL = Recipe(rounds=15, n_folds=3, forest_trees=12)
@@ -67,7 +67,7 @@ def test_what_is_trained_is_what_is_loaded(made, learner: str, tmp_path: Path) -
     assert p.sum(axis=1) == pytest.approx(1)
     assert loaded.predict(views.x[:1]) == pytest.approx(p[:1], abs=1e-12), "alone as among others"
     figures = description["metrics"]["model"]["per_object"]
-    assert figures["accuracy"]["mean"] > 0.4
+    assert figures["accuracy"]["mean"] > 0.25, "four times a guess"
     assert description["metrics"]["at_days"]["full"]["n"] == len(views.owner)
     assert (tmp_path / "model" / "CARD.md").read_text().startswith("# light_curve_classifier")
 
@@ -82,7 +82,9 @@ def test_objects_never_straddle(made) -> None:
     """Labels without any relation to the inputs cannot be told better than by the most frequent class."""
     labelled, views = made
     rng = np.random.default_rng(1)
-    noise = Views(rng.normal(size=views.x.shape), *(getattr(views, f) for f in ("owner", "days", "as_is", "n_epochs")))
+    noise = Views(
+        rng.normal(size=views.x.shape), *(getattr(views, f) for f in ("owner", "days", "as_is", "n_epochs", "span"))
+    )
     twice = Views(*(np.concatenate([getattr(noise, f), getattr(noise, f)]) for f in Views.__dataclass_fields__))
     unseen = unseen_scores(labelled, twice, SMALL)
     assert evaluate(labelled, twice, SMALL, unseen)["model"]["per_object"]["accuracy"]["mean"] < 0.2
@@ -104,18 +106,16 @@ def test_prediction_sets_cover_as_promised() -> None:
     z[np.arange(20_000), truth] += 1.5
     p = np.exp(3 * z) / np.exp(3 * z).sum(axis=1, keepdims=True)  # far too sure
     n_epochs = rng.integers(6, 200, 20_000)
+    cells = cell(n_epochs, rng.uniform(0, 300, 20_000))
     half = np.arange(20_000) < 10_000
-    levels = conformal_levels(p[half], truth[half], n_epochs[half], np.ones(10_000))
-    sets = prediction_sets(p[~half], levels[epoch_bin(n_epochs[~half])])
+    thresholds = conformal_thresholds(p[half], truth[half], cells[half], np.ones(10_000))
+    sets = prediction_sets(p[~half], thresholds[cells[~half]])
     covered = sets[np.arange(10_000), truth[~half]]
     assert covered.mean() == pytest.approx(COVERAGE, abs=0.015)
-    for k in range(len(levels)):
-        assert covered[epoch_bin(n_epochs[~half]) == k].mean() == pytest.approx(COVERAGE, abs=0.05)
-    assert (sets.sum(axis=1) >= 1).all()
-
-
-def test_probability_before() -> None:
-    assert probability_before(np.array([[0.2, 0.5, 0.3]])) == pytest.approx(np.array([[0.8, 0.0, 0.5]]))
+    large = [k for k in range(N_CELLS) if (cells[half] == k).sum() > 400]
+    assert len(large) >= 3
+    for k in large:
+        assert covered[cells[~half] == k].mean() == pytest.approx(COVERAGE, abs=0.05)
 
 
 @pytest.mark.parametrize("n", [0, 1, MIN_EPOCHS - 1, MIN_EPOCHS])
@@ -158,6 +158,6 @@ def test_the_fitted_mix_is_that_of_the_objects(made) -> None:
     fitted = fit_model(labelled, views, SMALL, unseen_scores(labelled, views, SMALL))
     assert fitted.mix == pytest.approx(np.full(len(CLASSES), 1 / len(CLASSES)))
     p = LightCurveClassifier(
-        fitted.heads, fitted.levels, fitted.mix, {"taxonomy": list(LIGHT_CURVE_TAXONOMIES["15"].items())}, ""
+        fitted.heads, fitted.thresholds, fitted.mix, {"taxonomy": list(LIGHT_CURVE_TAXONOMIES["15"].items())}, ""
     ).predict(views.x)
     assert p.mean(axis=0) == pytest.approx(fitted.mix, abs=0.03)
