@@ -28,10 +28,10 @@ _XMATCH_COLUMNS = ("oid", "catalog", "rank", "catalog_id", "separation", "log_ba
 _CLASSIFICATION_COLUMNS = ("oid", "candid", "class_name", "probability", "reason")
 
 
-def alerts(night: Night, ingested: Ingested) -> dg.MaterializeResult:
+def alerts(night: Night, ingested: Ingested, *, streamed: bool = False) -> dg.MaterializeResult:
     """Of the asset alerts."""
     entry = ingested.entry
-    counts = night_counts(night)
+    counts = night_counts(night, whole_night=not streamed)
     table = tables.alert
     n = counts["alert_rows"]
     of_night = (table.c.survey == night.survey.name, table.c.night == night.night)
