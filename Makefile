@@ -7,10 +7,11 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 DEMO := .alerce/demo-packets
 
-.PHONY: help env demo test check bench lock clean
+.PHONY: help env demo live-demo test check bench lock clean
 
 help:
 	@echo "make demo   simulate a night, run it through the whole graph, serve the Dagster UI"
+	@echo "make live-demo   the same live: alerts over Kafka, runs that start by themselves, results over Kafka"
 	@echo "make test   all tests          make check  lint, types, import rules"
 	@echo "make bench  speed and memory   make env    the environment in $(VENV)"
 	@echo "make lock   lock dependencies  make clean  remove what runs have made (.alerce)"
@@ -29,6 +30,9 @@ demo: env
 	@test -d $(DEMO) || $(BIN)/alerce-dagster simulate --alerts 2000 --history 60 --seed 1 --archive --out $(DEMO)
 	@$(BIN)/alerce-dagster run $(DEMO)
 	@$(BIN)/alerce-dagster ui
+
+live-demo: env
+	@$(BIN)/python -m tests.live_demo
 
 test: env
 	$(BIN)/python -m pytest $(TESTS)

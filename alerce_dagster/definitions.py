@@ -7,11 +7,14 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from alerce_dagster.assets.nights import night_summary
 from alerce_dagster.assets.survey import survey_assets
 from alerce_dagster.resources import CatalogsResource, ModelsResource, StoresResource, StreamsResource
+from alerce_dagster.sensors.alarms import run_failures, stuck_stream
 from alerce_dagster.sensors.pending_xmatches import complete_xmatches, pending_xmatches
 from alerce_dagster.sensors.retention import daily_retention, retention
 from alerce_dagster.sensors.stream import stream_sensor
+from alerce_dagster.sensors.summary import daily_summary, summary_job
 from alerce_dagster.stages import no_progress
 
 SURVEYS = ("ztf",)
@@ -19,16 +22,17 @@ SURVEYS = ("ztf",)
 
 def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
     """Assemble the location; tests and the command line swap resources by name."""
-    assets = [asset for survey in SURVEYS for asset in survey_assets(survey)]
+    assets = [asset for survey in SURVEYS for asset in (*survey_assets(survey), night_summary(survey))]
     jobs = [
         dg.define_asset_job(
             f"{survey}_night",
-            selection=dg.AssetSelection.groups(survey),
+            selection=dg.AssetSelection.groups(survey) - dg.AssetSelection.assets([survey, "nights"]),
             description=f"One night of {survey}, from its packets (sources in the config) or re-made from the archive.",
             tags={"alerce/kind": "night"},
         )
         for survey in SURVEYS
     ]
+    summaries = [summary_job(survey) for survey in SURVEYS]
     resources: dict[str, object] = {
         "stores": StoresResource(),
         "models": ModelsResource(),
@@ -38,9 +42,14 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     }
     return dg.Definitions(
         assets=assets,
-        jobs=[*jobs, retention, complete_xmatches],
-        schedules=[daily_retention],
-        sensors=[pending_xmatches, *(stream_sensor(survey) for survey in SURVEYS)],
+        jobs=[*jobs, *summaries, retention, complete_xmatches],
+        schedules=[daily_retention, *(daily_summary(survey) for survey in SURVEYS)],
+        sensors=[
+            pending_xmatches,
+            *(stream_sensor(survey) for survey in SURVEYS),
+            *(stuck_stream(survey) for survey in SURVEYS),
+            run_failures(),
+        ],
         resources=resources | dict(resource_overrides or {}),
         # A step costs 0.03 s in the run's process and 2 s in one of its own.
         executor=dg.in_process_executor,

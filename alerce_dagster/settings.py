@@ -15,6 +15,8 @@ ALERCE_DAGSTER_URL     http://127.0.0.1:3000                       the Dagster U
 ALERCE_WEB_TOKEN       (none)                                      what a person must know to write through the
                                                                    web
 ALERCE_WEB_LOCAL       (none)                                      1 lets people on this machine write without it
+ALERCE_SMTP_URL        (none)                                      mail server of the watch lists
+ALERCE_MAIL_FROM       alerce@ and this machine's name             sender of their e-mails
 DAGSTER_HOME           $ALERCE_HOME/dagster                        Dagster's own state
 =====================  ==========================================  =======================================
 

@@ -39,8 +39,9 @@ process.roles=broker,controller
 node.id=1
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={listeners},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={listeners}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
 inter.broker.listener.name=PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
@@ -91,12 +92,21 @@ class ApacheKafka(Broker):
     """More lines of server.properties."""
 
     format_options: list[str] = field(default_factory=list)
+    secure: dict[str, int] = field(default_factory=dict)
+    """Further listeners: their protocol and port."""
+
     process: subprocess.Popen | None = None
 
     def prepare(self) -> None:
         """Write the configuration and format the storage."""
         port = int(self.address.rpartition(":")[2])
-        text = _PROPERTIES.format(port=port, controller=_free_port(), data=self.folder / "data", extra=self.extra)
+        listeners = {"PLAINTEXT": port} | self.secure
+        text = _PROPERTIES.format(
+            listeners=",".join(f"{protocol}://127.0.0.1:{each}" for protocol, each in listeners.items()),
+            controller=free_port(),
+            data=self.folder / "data",
+            extra=self.extra,
+        )
         (self.folder / "server.properties").write_text(text)
         format_it = ["kafka.tools.StorageTool", "format", "-t", "AAAAAAAAQACAAAAAAAAAAQ", "-c", "server.properties"]
         with (self.folder / "format.log").open("wb") as log:
@@ -150,7 +160,11 @@ def running_broker() -> Iterator[Broker]:
 
 @contextmanager
 def apache_kafka(
-    libraries: Path | None = None, *, extra: str = "", format_options: tuple[str, ...] = ()
+    libraries: Path | None = None,
+    *,
+    extra: str = "",
+    format_options: tuple[str, ...] = (),
+    secure: dict[str, int] | None = None,
 ) -> Iterator[ApacheKafka]:
     """Apache Kafka of its own in a new folder, which is removed at the end.
 
@@ -162,12 +176,13 @@ def apache_kafka(
     libraries = libraries or _libraries()
     folder = Path(tempfile.mkdtemp(prefix="alerce-kafka-"))
     broker = ApacheKafka(
-        f"127.0.0.1:{_free_port()}",
+        f"127.0.0.1:{free_port()}",
         f"Apache Kafka from {libraries}",
         libraries=libraries,
         folder=folder,
         extra=extra,
         format_options=list(format_options),
+        secure=secure or {},
     )
     try:
         broker.prepare()
@@ -218,7 +233,8 @@ def _announced(broker: Broker) -> Broker:
     return broker
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -22,6 +22,7 @@ _CHECKS: dict[str, list[tuple[str, str, bool]]] = {
     ],
     "detections": [("counts_reconcile", "Every alert's own detection is stored.", True)],
     "objects": [("counts_reconcile", "Every alert's object is stored.", True)],
+    "nights": [("counts_reconcile", "Every alert is accounted for, classified, and published.", False)],
     "xmatches": [
         ("counts_reconcile", "Every alert's object was looked up in every catalogue, or waits for a service.", True),
         ("nothing_pending", "No object waits for the answer of a cross-match service.", False),

@@ -11,6 +11,7 @@ from html import escape
 import numpy as np
 
 _WIDTH, _HEIGHT, _MARGIN = 480, 240, 34
+_COLOURS = ("#2f6f9f", "#c2571a", "#3d8b40", "#8a4fa3", "#6b6b6b")
 _INK, _FILL, _LINE = "#334155", "#2f6f9f", "#cbd5e1"
 
 
@@ -97,6 +98,35 @@ def light_curve(mjd: np.ndarray, mag: np.ndarray, band: np.ndarray) -> str:
     )
     label = f"{mag.min():.2f} to {mag.max():.2f} mag, {np.ptp(mjd):.0f} d, {len(mag)} detections"
     return _svg(width, height + 16, dots + _text(edge, height + 10, label, "start"), f"light curve, {label}")
+
+
+def cumulative(values: Mapping[str, np.ndarray], label: str) -> str:
+    """Share of the values below x, one line per name, x (positive) on a logarithmic scale."""
+    values = {name: np.sort(v[v > 0]) for name, v in values.items() if (v > 0).any()}
+    if not values:
+        return "no values"
+    low = np.floor(np.log10(min(v[0] for v in values.values())))
+    high = max(np.ceil(np.log10(max(v[-1] for v in values.values()))), low + 1)
+    left, right, top, bottom = _MARGIN, _WIDTH - _MARGIN, 14, _HEIGHT - _MARGIN
+    body = []
+    for power in range(int(low), int(high) + 1):
+        x = left + (power - low) / (high - low) * (right - left)
+        body.append(f'<line x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{bottom}" stroke="{_LINE}" stroke-width="0.7"/>')
+        body.append(_text(x, bottom + 14, f"{10.0**power:g}", "middle"))
+    for share in (0.5, 0.95):
+        y = bottom - share * (bottom - top)
+        body.append(f'<line x1="{left}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" stroke="{_LINE}" stroke-width="0.7"/>')
+        body.append(_text(left - 4, y + 4, f"{share:.0%}", "end"))
+    for position, (name, v) in enumerate(values.items()):
+        shown = np.unique(np.linspace(0, len(v) - 1, 200).astype(int))
+        xs = left + (np.log10(v[shown]) - low) / (high - low) * (right - left)
+        ys = bottom - (shown + 1) / len(v) * (bottom - top)
+        colour = _COLOURS[position % len(_COLOURS)]
+        body.append(f'<polyline points="{_points(xs, ys)}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        body.append(f'<rect x="{left + 6}" y="{top + 4 + 15 * position}" width="10" height="10" fill="{colour}"/>')
+        body.append(_text(left + 20, top + 13 + 15 * position, name, "start"))
+    body.append(_text(_WIDTH / 2, _HEIGHT - 4, label, "middle"))
+    return _svg(_WIDTH, _HEIGHT, "".join(body), label)
 
 
 def mosaic(images: np.ndarray, columns: int = 6, zoom: int = 2) -> str:

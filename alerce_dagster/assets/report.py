@@ -15,8 +15,9 @@ from alerce_dagster.classifiers.stamps import StampClassifier
 from alerce_dagster.lightcurves.features.extraction import GROUPS, VERSION
 from alerce_dagster.stages import VERSIONS, Night
 from alerce_dagster.stages.alerts import Ingested, night_counts
+from alerce_dagster.stages.nights import Summary
 from alerce_dagster.stages.stamps import read_stamps
-from alerce_dagster.storage import ledger, offsets, outbox, queries, tables
+from alerce_dagster.storage import latency, ledger, offsets, outbox, queries, tables
 from alerce_dagster.storage.ledger import Entry
 
 _SKY_POINTS = 1_500
@@ -274,9 +275,10 @@ def classifications(night: Night, classifier: StampClassifier, entry: Entry) -> 
 
 
 def streams(night: Night, n_sent: int, *, enabled: bool) -> dg.MaterializeResult:
-    """Of the asset streams."""
+    """Of the asset streams; the latencies are of the alerts that this run stored."""
     with night.stores.database.reading() as connection:
         topics = outbox.counts(connection, night.survey.name, night.night)
+        steps = latency.latencies(latency.moments(connection, night.survey.name, night.night, night.run_id))
     waiting = sum(topic.waiting for topic in topics)
     lines = ["| topic | published | waiting |", "| --- | --- | --- |"]
     lines += [f"| {topic.name} | {topic.published:,} | {topic.waiting:,} |" for topic in topics]
@@ -286,9 +288,62 @@ def streams(night: Night, n_sent: int, *, enabled: bool) -> dg.MaterializeResult
             "dagster/row_count": sum(topic.published for topic in topics),
             "said": said,
             "topics": dg.MetadataValue.md("\n".join(lines)),
+            **latency_metadata(steps),
         },
         check_results=[result("counts_reconcile", not waiting or not enabled, waiting=waiting)],
     )
+
+
+def night(summary: Summary) -> dg.MaterializeResult:
+    """Of the asset nights."""
+    came = summary.stages.get("alerts")
+    stages = ["| stage | in | out | known | set aside |", "| --- | --- | --- | --- | --- |"]
+    stages += [
+        f"| {name} | {e.n_in:,} | {e.n_out:,} | {e.n_known:,} | {e.n_aside:,} |"
+        for name in ledger.STAGES
+        if (e := summary.stages.get(name))
+    ]
+    aside = ["| reason | packets |", "| --- | --- |"]
+    aside += [f"| {reason} | {n:,} |" for reason, n in summary.set_aside.most_common(20)]
+    topics = {f"published_{topic.name}": topic.published for topic in summary.topics}
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": summary.n_alerts,
+            "n_in": came.n_in if came else 0,
+            "n_aside": came.n_aside if came else 0,
+            "supernova_candidates": summary.supernovae,
+            **topics,
+            "stages": dg.MetadataValue.md("\n".join(stages)),
+            "objects_by_class": dg.MetadataValue.md(plots.shares(summary.classes)),
+            "exposures": dg.MetadataValue.md(plots.histogram((summary.exposed % 1) * 24, "hour of the exposure, UTC")),
+            "set_aside": dg.MetadataValue.md("\n".join(aside) if summary.set_aside else "nothing"),
+            **latency_metadata(summary.latencies),
+        },
+        check_results=[
+            result(
+                "counts_reconcile",
+                summary.complete,
+                alerts=summary.n_alerts,
+                classified=summary.classified,
+                waiting=sum(topic.waiting for topic in summary.topics),
+            )
+        ],
+    )
+
+
+def latency_metadata(steps: dict[str, np.ndarray]) -> dict:
+    """Percentiles of each step in seconds, and their plot; nothing for a night that did not come over Kafka."""
+    found = latency.percentiles(steps)
+    if not found:
+        return {}
+    numbers = {
+        f"p{percentile}_{step}_s".replace(" ", "_"): round(seconds, 3)
+        for step, of_step in found.items()
+        for percentile, seconds in of_step.items()
+    }
+    ours = {step: seconds for step, seconds in steps.items() if not step.startswith("exposed")}
+    plot = plots.cumulative(ours, "seconds since the step before (share of alerts)")
+    return numbers | {"latency": dg.MetadataValue.md(plot)}
 
 
 def _said(entry: Entry) -> str:

@@ -3,8 +3,9 @@
 Thin: each asset runs its stage (`alerce_dagster.stages`) and says in metadata and checks what came of it.
 """
 
+import os
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -67,6 +68,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             "pool": f"{name}_writer",
             "retry_policy": RETRIES,
             "check_specs": checks.specs(name, asset),
+            "freshness_policy": _freshness(name),
         }
 
     @dg.asset(
@@ -81,6 +83,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
         config: AlertsConfig,
         stores: StoresResource,
         models: ModelsResource,
+        catalogs: CatalogsResource,
         streams: StreamsResource,
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:
@@ -96,7 +99,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
         if config.offsets:
             with _explained():
-                return report.alerts(night, live.take(night, config, streams, models))
+                return report.alerts(night, live.take(night, config, streams, models, catalogs))
         configured = config.sources or ([] if config.again else _own_source(name, night.night))
         with _explained():
             ingested = ingest(night, packets(configured), packets(config.again))
@@ -302,6 +305,13 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
     night_assets = [alerts, stamps, detections, objects, xmatches, hosts, features, classifications]
     return [*night_assets, *answer_assets(name, options), identity, watch_matches, streams_]
+
+
+def _freshness(survey: str) -> dg.FreshnessPolicy | None:
+    """Where there is a stream, a day without any run is odd and two are an alarm; a night may be clouded out."""
+    if not os.environ.get(f"ALERCE_{survey.upper()}_KAFKA"):
+        return None
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=26))
 
 
 def _own_source(survey: str, night: date) -> list[str]:

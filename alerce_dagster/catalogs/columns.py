@@ -175,6 +175,8 @@ def plan_layout(
         raise InputError(f"unknown unit {said!r}; known: {', '.join(positions.UNITS)}")
     taken = {ra, dec, identifier, *(pm if all(pm) else ()), epoch, error} - {None}
     others, kept = _others(names, taken, wanted, recipe, where)
+    flat = {others[f.name] for f in schema if f.name in others and not _is_nested(f.type)}
+    kept = tuple(name for name in kept if name in flat)
     return Layout(
         recipe=recipe, unit=said or "deg", unit_is_said=said is not None, ra=str(ra), dec=str(dec), id=identifier,
         pm=(str(pm[0]), str(pm[1])) if all(pm) else None, epoch=epoch, error=error,
@@ -208,6 +210,11 @@ def _others(
             raise InputError(f"{where} has no column {missing[0]!r}; it has: {_listed(names)}")
         return others, tuple(others[name] for name in wanted.columns if name in others)
     return others, mapped if recipe.columns else tuple(others.values())
+
+
+def _is_nested(kind: pa.DataType) -> bool:
+    """Lists, structures and bytes stay in the Parquet files; they do not go beside each match."""
+    return pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind)
 
 
 def _stored(kind: pa.DataType) -> pa.DataType:

@@ -46,7 +46,7 @@ def input_findings(n: np.ndarray, missing: np.ndarray, counts: np.ndarray, names
     for k, name in enumerate(names):
         since = _began(n, lambda i, j, k=k: _missing_change(n, missing[:, k], i, j) > MAX_MISSING_CHANGE)
         if since is not None:
-            before, now = (missing[part, k].sum() / n[part].sum() for part in (slice(since), slice(-1, None)))
+            before, now = _usual(missing[:since, k, None], n[:since])[0], missing[-1, k] / n[-1]
             found.append(Finding("share missing", name, float(before), float(now), since))
             continue
         since = _began(n, lambda i, j, k=k: _shift(counts[:, k], i, j) > MAX_PSI)
@@ -61,7 +61,7 @@ def share_findings(counts: np.ndarray, names: Sequence[str]) -> list[Finding]:
     since = _began(n, lambda i, j: _shift(counts, i, j) > MAX_PSI)
     if since is None:
         return []
-    now, before = counts[-1] / n[-1], counts[:since].sum(axis=0) / n[:since].sum()
+    now, before = counts[-1] / n[-1], _usual(counts[:since], n[:since])
     most = int(np.abs(now - before).argmax())
     return [Finding("share of classes", names[most], float(before[most]), float(now[most]), since)]
 
@@ -86,11 +86,17 @@ def _began(n: np.ndarray, alarm) -> int | None:
 
 
 def _missing_change(n: np.ndarray, missing: np.ndarray, start: int, night: int) -> float:
-    return float(abs(missing[night] / n[night] - missing[:start].sum() / max(n[:start].sum(), 1)))
+    return float(abs(missing[night] / n[night] - _usual(missing[:start, None], n[:start])[0]))
 
 
 def _shift(counts: np.ndarray, start: int, night: int) -> float:
-    before, now = counts[:start].sum(axis=0), counts[night]
-    if before.sum() < MIN_LIGHT_CURVES or now.sum() < MIN_LIGHT_CURVES:
+    n = counts.sum(axis=1)
+    if n[night] < MIN_LIGHT_CURVES or not (n[:start] >= MIN_LIGHT_CURVES).any():
         return 0.0
-    return psi(now, before)
+    return psi(counts[night], _usual(counts[:start], n[:start]) * n[night])
+
+
+def _usual(counts: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Median over nights of the shares counts / n, (k,): a few odd nights among them do not move it."""
+    enough = n >= MIN_LIGHT_CURVES
+    return np.median(counts[enough] / n[enough, None], axis=0)

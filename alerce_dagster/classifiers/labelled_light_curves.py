@@ -168,13 +168,25 @@ def load_labelled(folder: Path) -> LabelledLightCurves:
 
 def with_simulated(real: LabelledLightCurves, batch: Batch, fine: np.ndarray) -> LabelledLightCurves:
     """The labelled set with simulated light curves after the real ones."""
+    return _with(real, batch, fine, "simulated", True)
+
+
+def with_objects(labelled: LabelledLightCurves, batch: Batch, fine: np.ndarray) -> LabelledLightCurves:
+    """The labelled set with objects of the broker's own database, except those that it has already."""
+    new = ~np.isin(batch.oids.astype(str), labelled.batch.oids.astype(str))
+    return _with(labelled, select(batch, new), fine[new], "database", False) if new.any() else labelled
+
+
+def _with(
+    labelled: LabelledLightCurves, batch: Batch, fine: np.ndarray, source: str, simulated: bool
+) -> LabelledLightCurves:
     n = len(fine)
     return labelled_light_curves(
-        concatenate([real.batch, batch]),
-        np.concatenate([real.fine, np.asarray(fine, dtype=object)]),
-        np.concatenate([real.source, np.full(n, "simulated", dtype=object)]),
-        np.concatenate([real.simulated, np.ones(n, dtype=bool)]),
-        real.left_out,
+        concatenate([labelled.batch, batch]),
+        np.concatenate([labelled.fine, np.asarray(fine, dtype=object)]),
+        np.concatenate([labelled.source, np.full(n, source, dtype=object)]),
+        np.concatenate([labelled.simulated, np.full(n, simulated)]),
+        labelled.left_out,
     )
 
 

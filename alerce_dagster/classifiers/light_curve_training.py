@@ -42,7 +42,7 @@ class Recipe:
     leaves: int = 15
     min_rows: int = 12
     columns_per_tree: float = 0.3
-    forest_trees: int = 300
+    forest_trees: int = 60
     forest_depth: int = 10
     class_power: float = 0.5  # rows weigh as (objects of their class) ** -class_power
     source_power: float = 0.5  # and as (objects of their class from their source) ** -source_power
@@ -338,7 +338,7 @@ def judged(labelled: LabelledLightCurves, views: Views, recipe: Recipe) -> tuple
     labels = labelled.labels(recipe.taxonomy)
     rows = np.flatnonzero(views.as_is & ~labelled.simulated[views.owner] & (labels[views.owner] != ""))
     owner = views.owner[rows]
-    # An object in full counts as much as all its earlier cuts together: most of what is asked is about all there is.
+    # An object in full counts twice as much as its earlier cuts together: most questions are about all there is.
     full = views.days[rows] == FULL
     earlier = np.bincount(owner, weights=~full, minlength=len(labels))[owner]
-    return rows, np.where(full, 0.5, 0.5 / np.maximum(earlier, 1))
+    return rows, np.where(full, 2 / 3, 1 / 3 / np.maximum(earlier, 1))

@@ -17,6 +17,7 @@ from alerce_dagster.cli import (
     classify,
     explain,
     features,
+    filters,
     light_curves,
     outliers,
     quarantine,
@@ -54,6 +55,7 @@ app.add_typer(catalog.app, name="catalog")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(watch.app, name="watch")
 app.add_typer(outliers.app, name="outliers")
+app.add_typer(filters.app, name="filter")
 
 RUN_FAILED, NOTHING_READ, STORE_UNUSABLE, INTERRUPTED = 1, 3, 4, 130
 

@@ -65,7 +65,7 @@ def end_dead_runs(instance: "dg.DagsterInstance") -> None:
     import dagster as dg
 
     mine = {name: process_tags()[name] for name in ("alerce/started_by", "alerce/host")}
-    unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished, tags=mine)):
         if not _lives(int(run.tags["alerce/process"])):
             instance.report_run_failed(run, "The process that executed this run has died.")

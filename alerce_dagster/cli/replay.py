@@ -18,20 +18,24 @@ def replay_packets(stores: Stores, survey: str, ids: list[str], mended: Path | N
     """
     from alerce_dagster.cli.bars import progress_bars
     from alerce_dagster.cli.run import run_nights
-    from alerce_dagster.surveys import PacketError, read_container
+    from alerce_dagster.streams.wire import Schemas, packets_of
+    from alerce_dagster.surveys import PacketError
 
     with stores.database.reading() as connection:
         rows = [quarantine.find(connection, i) for i in ids] or quarantine.listing(connection, survey)
     settings = Settings.from_environment()
     prepare_dagster_home(settings)
     stored = 0
+    schemas = Schemas.from_environment(survey)
     with tempfile.TemporaryDirectory(prefix="alerce-replay-") as folder:
         for row in rows:
             data = _bytes(stores, row, mended)
             try:
-                read_container(data)
+                # A message with a schema number, whose schema is there by now, becomes a packet like any other.
+                packets = packets_of(data, schemas)
             except PacketError:
                 continue
+            data = packets[0].container if len(packets) == 1 else data
             # A folder of its own for each: the run's summary tells whether this one was stored.
             file = Path(folder) / f"{row['quarantine_id']}.avro"
             file.write_bytes(data)

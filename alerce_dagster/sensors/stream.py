@@ -12,11 +12,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from alerce_dagster.errors import AlerceError
-from alerce_dagster.streams.spans import Span
+from alerce_dagster.errors import AlerceError, StreamError
+from alerce_dagster.streams.spans import Span, without
+
+if TYPE_CHECKING:
+    from alerce_dagster.streams.topics import TopicPattern
 
 TAG = "alerce/stream"
 INTERVAL_SECONDS = 5
@@ -74,7 +78,7 @@ def stream_sensor(survey: str) -> dg.SensorDefinition:
         if reason := _not_now(context.instance, survey):
             return dg.SkipReason(reason)
         try:
-            asked = _look(survey)
+            asked = _asked(survey)
         except AlerceError as error:
             return dg.SkipReason(str(error))
         if not asked:
@@ -97,29 +101,42 @@ def _not_now(instance: dg.DagsterInstance, survey: str) -> str | None:
     return None
 
 
-_clients: dict[str, object] = {}
+_clients: dict[str, tuple] = {}
 """Connections to brokers, kept from tick to tick."""
 
 
-def _look(survey: str) -> list[Asked]:
-    from alerce_dagster.errors import StreamError
+@dataclass(frozen=True)
+class _Seen:
+    """What the broker has and the ledger has read, at one moment."""
+
+    patterns: tuple["TopicPattern", ...]
+    available: list[Span]
+    recorded: list[Span]
+    left_behind: list[date]
+    last_read: datetime | None
+
+
+def _look(survey: str, now: datetime) -> _Seen:
     from alerce_dagster.resources import open_database
     from alerce_dagster.settings import LiveSettings, Settings
     from alerce_dagster.storage import ledger, offsets, outbox
     from alerce_dagster.streams.cluster import Cluster
-    from alerce_dagster.streams.topics import available_spans, made_anew, plan, read_patterns
+    from alerce_dagster.streams.topics import available_spans, made_anew, read_patterns
 
     name = f"ALERCE_{survey.upper()}_KAFKA"
     cluster = Cluster.from_environment(name)
     if cluster is None:
         raise StreamError(f"{name} is not set: there is no stream to read")
-    live = LiveSettings.from_environment(survey)
-    patterns = read_patterns(live.topics)
-    now = datetime.now(UTC)
+    patterns = read_patterns(LiveSettings.from_environment(survey).topics)
     database = open_database(Settings.from_environment())
     available = available_spans(cluster, patterns, _clients)
+    if not available:
+        looked_for = ", ".join(pattern.text for pattern in patterns)
+        raise StreamError(f"{cluster.brokers} has no topic called {looked_for}; it may come when the night begins")
     with database.reading() as connection:
-        recorded = offsets.recorded(connection, survey, {span.topic for span in available})
+        topics = {span.topic for span in available}
+        recorded = offsets.recorded(connection, survey, topics)
+        last_read = offsets.last_read(connection, survey, topics)
         left_behind = ledger.unfinished_nights(connection, survey, now - _LEFT_BEHIND)
         if os.environ.get("ALERCE_STREAMS_KAFKA"):
             left_behind += outbox.waiting_nights(connection, survey, now - _LEFT_BEHIND)
@@ -128,8 +145,25 @@ def _look(survey: str) -> list[Asked]:
             f"{', '.join(anew)}: the topic ends before what was read of it, so it was made anew; give it another name, "
             "or remove its rows from kafka_offset"
         )
-    wanted = plan(patterns, available, recorded, now.date(), live.max_alerts)
-    return decide((wanted.night, wanted.spans) if wanted else None, sorted(set(left_behind)))
+    return _Seen(patterns, available, recorded, sorted(set(left_behind)), last_read)
+
+
+def _asked(survey: str) -> list[Asked]:
+    from alerce_dagster.settings import LiveSettings
+    from alerce_dagster.streams.topics import plan
+
+    now = datetime.now(UTC)
+    seen = _look(survey, now)
+    limit = LiveSettings.from_environment(survey).max_alerts
+    wanted = plan(seen.patterns, seen.available, seen.recorded, now.date(), limit)
+    return decide((wanted.night, wanted.spans) if wanted else None, seen.left_behind)
+
+
+def waiting(survey: str) -> tuple[int, datetime | None]:
+    """How many messages wait, and when any was read last; raises AlerceError as a tick does."""
+    seen = _look(survey, datetime.now(UTC))
+    left = (part for span in seen.available for part in without(span, seen.recorded))
+    return sum(map(len, left)), seen.last_read
 
 
 def _request(survey: str, asked: Asked) -> dg.RunRequest:

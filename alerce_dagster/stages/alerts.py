@@ -194,7 +194,7 @@ def read(night: Night, chunk: list[SourcedPacket]) -> Reading:
     """Decode packets and sort them: this night's alerts, other nights', and those to set aside."""
     reading = decode(night, chunk)
     mine = [day == night.night for day in reading.alerts["night"].to_pylist()]
-    others = reading.alerts["night"].filter(pa.array([not m for m in mine]))
+    others = reading.alerts["night"].filter(pa.array([not m for m in mine], pa.bool_()))
     reading.other_nights = Counter(others.to_pylist())
     _keep(reading, [row for row, is_mine in enumerate(mine) if is_mine])
     return reading

@@ -4,9 +4,11 @@ import numpy as np
 import sqlalchemy as sa
 
 from alerce_dagster.classifiers.labelled_light_curves import CLASS_OF, FINE, HISTORIES
+from alerce_dagster.lightcurves.features.batch import Batch
 from alerce_dagster.stages import Night
+from alerce_dagster.stages.light_curves import stored_light_curves
 from alerce_dagster.stages.lightcurve_classifications import CLASSIFIER
-from alerce_dagster.storage import tables
+from alerce_dagster.storage import Stores, tables
 
 # Columns of catalogues that hold a type.
 TYPE_COLUMNS = ("class", "Class", "type", "Type", "VarType", "main_type", "otype")
@@ -22,14 +24,14 @@ def finest(name: str | None) -> str | None:
     return found or (plain if plain in CLASS_OF["15"] or plain in CLASS_OF["21"] else None)
 
 
-def catalogue_labels(night: Night) -> dict[str, str]:
+def catalogue_labels(stores: Stores, survey: str) -> dict[str, str]:
     """Finest class of every object of the survey that exactly one kind of class is given by its nearest matches."""
     table = tables.xmatch
     chosen = sa.select(table.c.oid, table.c.columns).where(
-        table.c.survey == night.survey.name, table.c.rank == 1, table.c.separation <= NEAR
+        table.c.survey == survey, table.c.rank == 1, table.c.separation <= NEAR
     )
     said: dict[str, set[str]] = {}
-    with night.stores.database.reading() as connection:
+    with stores.database.reading() as connection:
         for oid, columns in connection.execute(chosen):
             for name in TYPE_COLUMNS:
                 if (found := finest(columns.get(name) if isinstance(columns.get(name), str) else None)) is not None:
@@ -37,9 +39,17 @@ def catalogue_labels(night: Night) -> dict[str, str]:
     return {oid: next(iter(names)) for oid, names in said.items() if len(names) == 1}
 
 
+def stored_labelled(stores: Stores, survey: str) -> tuple[Batch, np.ndarray]:
+    """Light curves of the objects that catalogues name, and their finest classes."""
+    labels = catalogue_labels(stores, survey)
+    with stores.database.reading() as connection:
+        curves = stored_light_curves(stores.database, connection, survey, sorted(labels))
+    return curves.batch, np.array([labels[oid] for oid in curves.batch.oids], dtype=object)
+
+
 def labelled_answers(night: Night, classes: tuple[str, ...]) -> tuple[list[str], np.ndarray]:
     """Class names of objects that catalogues name, and the light-curve classifier's probabilities (n, k) of them."""
-    labels = catalogue_labels(night)
+    labels = catalogue_labels(night.stores, night.survey.name)
     table = tables.object_class
     chosen = sa.select(table.c.oid, table.c.probabilities).where(
         table.c.survey == night.survey.name, table.c.classifier == CLASSIFIER, table.c.probabilities.is_not(None)

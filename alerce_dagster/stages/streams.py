@@ -6,22 +6,25 @@ What is laid in the outbox here is fixed at that moment: an object that changes 
 import json
 import time
 from collections.abc import Iterable, Iterator
+from datetime import date
 
 import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from alerce_dagster.classifiers import taxonomy
 from alerce_dagster.errors import StreamError
 from alerce_dagster.lightcurves.tables import OBJECTS
 from alerce_dagster.stages import Night
-from alerce_dagster.storage import Stores, filters, outbox, tables
+from alerce_dagster.storage import Stores, filters, ledger, outbox, tables
 from alerce_dagster.storage.database import to_arrow
 from alerce_dagster.storage.ledger import Batch
 from alerce_dagster.storage.outbox import Outgoing
 from alerce_dagster.streams.cluster import Cluster
-from alerce_dagster.streams.filters import passes
+from alerce_dagster.streams.filters import Filter, passes
 from alerce_dagster.streams.messages import encode
 from alerce_dagster.streams.publishing import Fenced, Note, Publisher, Sent
+from alerce_dagster.surveys import get_survey
 from alerce_dagster.surveys.tables import ALERTS
 
 MESSAGES_PER_SENDING = 20_000
@@ -66,16 +69,19 @@ def products(night: Night, connection: Connection, batch: Batch, classifier: str
     (stamp_class, stamp_probability), the object's (class_name, probability), and of the object p_CLASS for each class.
     """
     alert, object_, answer, whole = tables.alert, tables.object_, tables.classification, tables.object_class
-    columns = [object_.c[name] for name in OBJECTS.names]
-    columns += [alert.c[name] for name in ALERTS.names if name not in OBJECTS.names]
-    answers = [
-        answer.c.class_name.label("stamp_class"),
-        answer.c.probability.label("stamp_probability"),
-        sa.cast(answer.c.probabilities, sa.Text).label("stamp_probabilities"),
-        answer.c.reason.label("stamp_reason"),
-        whole.c.class_name,
-        whole.c.probability,
-        sa.cast(whole.c.probabilities, sa.Text).label("probabilities"),
+    found = {
+        "stamp_class": answer.c.class_name,
+        "stamp_probability": answer.c.probability,
+        "stamp_probabilities": sa.cast(answer.c.probabilities, sa.Text),
+        "stamp_reason": answer.c.reason,
+        "class_name": whole.c.class_name,
+        "probability": whole.c.probability,
+        "probabilities": sa.cast(whole.c.probabilities, sa.Text),
+    }
+    fields = _fields()
+    columns = [
+        (object_.c[f.name] if f.name in OBJECTS.names else alert.c[f.name]) if f.name not in found else found[f.name]
+        for f in fields
     ]
     same_object = (object_.c.survey == alert.c.survey) & (object_.c.oid == alert.c.oid)
     same_alert = (answer.c.survey == alert.c.survey) & (answer.c.candid == alert.c.candid)
@@ -86,19 +92,40 @@ def products(night: Night, connection: Connection, batch: Batch, classifier: str
         .outerjoin(whole, same_answer & (whole.c.classifier == classifier))
     )
     chosen = (
-        sa.select(*columns, *answers)
+        sa.select(*columns)
         .select_from(joined)
         .where(alert.c.survey == night.survey.name, alert.c.batch_id == batch.batch_id)
         .order_by(alert.c.file_row)
     )
-    kinds = {
-        "stamp_probability": pa.float64(),
-        "probability": pa.float64(),
-    }
-    fields = [OBJECTS.field(c.name) if c.name in OBJECTS.names else ALERTS.field(c.name) for c in columns]
-    fields += [pa.field(label.name, kinds.get(label.name, pa.string())) for label in answers]
-    table = to_arrow(connection.execute(chosen), pa.schema([field.remove_metadata() for field in fields]))
+    table = to_arrow(connection.execute(chosen), pa.schema(fields))
     return _with_class_columns(table)
+
+
+def _fields() -> list[pa.Field]:
+    """Columns of `products`, without those of the single classes."""
+    stored = [*OBJECTS, *[field for field in ALERTS if field.name not in OBJECTS.names]]
+    texts = ("stamp_class", "stamp_probabilities", "stamp_reason", "class_name", "probabilities")
+    answers = [pa.field(name, pa.string()) for name in texts]
+    answers += [pa.field(name, pa.float64()) for name in ("stamp_probability", "probability")]
+    return [field.remove_metadata() for field in stored] + answers
+
+
+def check_filter(expression: str) -> None:
+    """Raise InputError when a filter cannot be computed: on a table without rows, with every column there may be."""
+    numbers = [pa.field(f"p_{name}", pa.float64()) for name in taxonomy.STAMP_CLASSES]
+    passes(expression, pa.schema([*_fields(), *numbers]).empty_table())
+
+
+def try_filter(stores: Stores, survey: str, day: date, classifier: str, user_filter: Filter) -> tuple[int, list[str]]:
+    """How many alerts of a night a filter has seen, and the objects of those it lets through, one for each alert."""
+    night = Night(stores, get_survey(survey), day, run_id="")
+    n_alerts, passed = 0, []
+    with stores.database.reading() as connection:
+        for batch in ledger.batches(connection, survey, day):
+            rows = products(night, connection, batch, classifier)
+            n_alerts += rows.num_rows
+            passed += rows["oid"].filter(passes(user_filter.expression, rows)).to_pylist()
+    return n_alerts, passed
 
 
 def _with_class_columns(table: pa.Table) -> pa.Table:

@@ -79,6 +79,14 @@ def record(
         connection.execute(tables.kafka_offset.insert(), [row | shared for row in rows])
 
 
+def last_read(connection: Connection, survey: str, topics: Iterable[str]) -> datetime | None:
+    """When anything of these topics was read last; None before the first time."""
+    table = tables.kafka_offset
+    of_topics = (table.c.survey == survey, table.c.topic.in_(list(topics)))
+    when = connection.scalar(sa.select(sa.func.max(table.c.stored_at)).where(*of_topics))
+    return when.replace(tzinfo=UTC) if when is not None and when.tzinfo is None else when
+
+
 def expired(connection: Connection, run_id: str) -> int:
     """How many offsets a run was to read that the broker had forgotten."""
     table = tables.kafka_offset

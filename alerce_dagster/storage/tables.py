@@ -392,7 +392,8 @@ xmatch_change = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# Light-curve answers, outliers.
+# Features, light-curve answers, outliers.
+
 feature = sa.Table(
     "feature",
     metadata,
@@ -448,6 +449,19 @@ light_curve_input = sa.Table(
     sa.Column("n_epochs", sa.BigInteger, nullable=False),
     sa.Column("inputs", Json, nullable=False, comment="the classifier's inputs, in its order; null where undefined"),
     sa.Index("light_curve_input_by_night", "survey", "night"),
+    sqlite_with_rowid=False,
+)
+
+input_summary = sa.Table(
+    "input_summary",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("night", sa.Date, primary_key=True),
+    sa.Column("input", sa.Text, primary_key=True, comment="of the light-curve classifier"),
+    sa.Column("inputs_version", sa.Text, nullable=False),
+    sa.Column("n", sa.BigInteger, nullable=False, comment="light curves classified in the night"),
+    sa.Column("n_missing", sa.BigInteger, nullable=False, comment="of these, without a value"),
+    sa.Column("counts", Json, nullable=False, comment="values by decile of the labelled set"),
     sqlite_with_rowid=False,
 )
 
@@ -509,19 +523,6 @@ user_filter = sa.Table(
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("tested", Json, comment="the past night it was tested on: night, alerts, passed, rate, when"),
     sa.Column("enabled", sa.Boolean, nullable=False),
-)
-
-input_summary = sa.Table(
-    "input_summary",
-    metadata,
-    sa.Column("survey", sa.Text, primary_key=True),
-    sa.Column("night", sa.Date, primary_key=True),
-    sa.Column("input", sa.Text, primary_key=True, comment="of the light-curve classifier"),
-    sa.Column("inputs_version", sa.Text, nullable=False),
-    sa.Column("n", sa.BigInteger, nullable=False, comment="light curves classified in the night"),
-    sa.Column("n_missing", sa.BigInteger, nullable=False, comment="of these, without a value"),
-    sa.Column("counts", Json, nullable=False, comment="values by decile of the labelled set"),
-    sqlite_with_rowid=False,
 )
 
 # The web: what people decided about candidates, and the indexes that keep listings fast.

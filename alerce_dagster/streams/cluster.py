@@ -103,6 +103,7 @@ class Faults:
         StreamError
             For any KafkaException in the block.
         """
+        self._heard.clear()
         try:
             yield
         except KafkaException as error:
@@ -112,17 +113,15 @@ class Faults:
 
     def error(self, doing: str, error: KafkaError) -> StreamError:
         """The error that says what is wrong, and what to do."""
-        causes = [*self._heard, error]
+        codes = {cause.code() for cause in (*self._heard, error)}
         self._heard.clear()
-        name = self._cluster.name
-        for cause in reversed(causes):
-            for code, advice in _ADVICE.items():
-                if cause.code() == code:
-                    return StreamError(f"{doing} ({self._cluster.brokers}): {advice.format(name=name)}")
-        return StreamError(f"{doing} ({self._cluster.brokers}): {error.str()}")
+        said = next((advice for code, advice in _ADVICE.items() if code in codes), error.str())
+        if KafkaError._TRANSPORT in codes and "SSL" in self._cluster.security.get("security.protocol", ""):
+            said += "; if it hangs up at once, check {name}_CERTIFICATE and {name}_PROTOCOL"
+        return StreamError(f"{doing} ({self._cluster.brokers}): {said.format(name=self._cluster.name)}")
 
 
-# The first that fits the latest fault, so the telling ones come before "nothing answers".
+# The first that fits is said: what tells most comes before "nothing answers".
 _ADVICE = {
     KafkaError._AUTHENTICATION: "wrong user or password; check {name}_USER, {name}_PASSWORD and {name}_MECHANISM",
     KafkaError.SASL_AUTHENTICATION_FAILED: "wrong user or password; check {name}_USER and {name}_PASSWORD",

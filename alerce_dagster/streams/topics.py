@@ -112,7 +112,7 @@ def made_anew(available: Iterable[Span], recorded: Iterable[Span]) -> list[str]:
     return [f"{topic}[{partition}]" for topic, partition in sorted(late)]
 
 
-def available_spans(cluster: Cluster, patterns: Sequence[TopicPattern], clients: dict[str, object]) -> list[Span]:
+def available_spans(cluster: Cluster, patterns: Sequence[TopicPattern], clients: dict[str, tuple]) -> list[Span]:
     """What the broker has, from low to high watermark, of every partition of every topic that fits a pattern.
 
     Two questions to the broker, each answered in milliseconds or given up after seconds. `clients` keeps the
@@ -126,10 +126,11 @@ def available_spans(cluster: Cluster, patterns: Sequence[TopicPattern], clients:
     from confluent_kafka import TopicPartition
     from confluent_kafka.admin import AdminClient, OffsetSpec
 
-    faults = Faults(cluster)
     if cluster.brokers not in clients:
-        clients[cluster.brokers] = AdminClient(cluster.config(error_cb=faults.hear, socket__timeout__ms=4000))
-    admin: AdminClient = clients[cluster.brokers]  # type: ignore[assignment]
+        hearing = Faults(cluster)
+        admin = AdminClient(cluster.config(error_cb=hearing.hear, socket__timeout__ms=4000))
+        clients[cluster.brokers] = admin, hearing
+    admin, faults = clients[cluster.brokers]
     try:
         with faults.explained("the alert stream cannot be asked for its topics", admin):
             known: Mapping = admin.list_topics(timeout=_TIMEOUT).topics

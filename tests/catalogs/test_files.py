@@ -103,6 +103,16 @@ def test_identifiers_keep_their_digits(library: Library, tmp_path: Path, written
     assert isinstance(found, int) == (written in ("7", "9223372036854775807"))
 
 
+def test_lists_stay_in_the_catalogue(library: Library, tmp_path: Path) -> None:
+    """Light curves as lists are part of the Parquet, not of every match."""
+    columns = {"id": [1, 2], "ra": [10.0, 20.0], "dec": [0.0, 0.0], "mjd": [[1.0, 2.0], []], "n": [2, 0]}
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    card, catalogue = add(library, tmp_path / "x.parquet")
+    assert list(card.columns) == ["n"]
+    stored = pq.read_table(next(catalogue.folder.glob("dataset/**/Npix=*.parquet")), partitioning=None)
+    assert "mjd" in stored.column_names
+
+
 def test_positions_in_other_units(library: Library, tmp_path: Path) -> None:
     file = tmp_path / "x.csv"
     for unit, scale in (("rad", np.pi / 180), ("hour", None)):

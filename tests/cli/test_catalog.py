@@ -1,18 +1,40 @@
 """Catalogues on the command line."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.test_run import command
+from alerce_dagster.cli import main
 from tests.served import Served
+
+Command = Callable[..., SimpleNamespace]
 
 
 @pytest.fixture
-def catalogue(home: Path, tmp_path: Path) -> Path:
+def command(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run `alerce-dagster` in this process: what it prints, and its exit code."""
+
+    def run(*arguments: str) -> SimpleNamespace:
+        monkeypatch.setattr(sys, "argv", ["alerce-dagster", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        said = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=said.out, stderr=said.err)
+
+    return run
+
+
+@pytest.fixture
+def catalogue(command: Command, tmp_path: Path) -> Path:
     file = tmp_path / "stars.csv"
     file.write_text("Name,RAJ2000,DEJ2000,mag\nalpha,10,20,1.5\nbeta,10.0002,20,2.5\ngamma,359.99999,-30,3.5\n")
     result = command("catalog", "add", "stars", str(file), "--no-progress")
@@ -21,7 +43,7 @@ def catalogue(home: Path, tmp_path: Path) -> Path:
     return file
 
 
-def test_add_list_match_remove(home: Path, catalogue: Path, tmp_path: Path) -> None:
+def test_add_list_match_remove(command: Command, catalogue: Path, tmp_path: Path) -> None:
     positions, out = tmp_path / "p.csv", tmp_path / "out.parquet"
     positions.write_text("id,ra,dec\n9007199254740993,10,20\n2,0,-30\n3,200,0\n")
     result = command("xmatch", str(positions), "--catalog", "stars", "--radius", "1.5", "--out", str(out))
@@ -42,7 +64,7 @@ def test_add_list_match_remove(home: Path, catalogue: Path, tmp_path: Path) -> N
     assert "no catalogues yet" in command("catalog", "list").stdout
 
 
-def test_positions_from_parquet_and_two_catalogues(home: Path, catalogue: Path, tmp_path: Path) -> None:
+def test_positions_from_parquet_and_two_catalogues(command: Command, catalogue: Path, tmp_path: Path) -> None:
     numbers = tmp_path / "numbers.csv"
     numbers.write_text("id,ra,dec\n77,10,20\n")
     assert command("catalog", "add", "numbers", str(numbers), "--no-progress").returncode == 0
@@ -69,7 +91,7 @@ def test_positions_from_parquet_and_two_catalogues(home: Path, catalogue: Path, 
     ],
 )
 def test_faults_are_one_sentence(
-    home: Path, catalogue: Path, tmp_path: Path, content: str, catalog: str, said: str
+    command: Command, catalogue: Path, tmp_path: Path, content: str, catalog: str, said: str
 ) -> None:
     (tmp_path / "p.csv").write_text(content)
     out = tmp_path / "out.parquet"
@@ -80,7 +102,7 @@ def test_faults_are_one_sentence(
     assert not out.exists()
 
 
-def test_add_from_a_url(home: Path, served: Served) -> None:
+def test_add_from_a_url(command: Command, served: Served) -> None:
     (served.folder / "stars.csv").write_text("id,ra,dec\n1,10,20\n")
     result = command("catalog", "add", "stars", f"{served.url}stars.csv", "--no-progress")
     assert result.returncode == 0, result.stderr
@@ -90,7 +112,7 @@ def test_add_from_a_url(home: Path, served: Served) -> None:
     assert "no such file on the server" in missing.stderr
 
 
-def test_recipes_are_listed(home: Path) -> None:
+def test_recipes_are_listed(command: Command) -> None:
     said = command("catalog", "recipes").stdout
     assert "gaia_dr3" in said
     assert "https://cdn.gea.esac.esa.int" in said

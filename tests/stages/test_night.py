@@ -32,7 +32,8 @@ def test_every_packet_has_its_products(stores: Stores, counted, classifier, tmp_
         sums = ledger.totals(connection, "ztf", night.night, {})
     few = sums.pop("features")
     assert (few.n_in, few.n_out, few.n_aside) == (12, 0, 12)  # four detections each are not enough
-    done = dict.fromkeys(set(ledger.STAGES) - {"features"}, (12, 12))
+    others = {"features", "lightcurve_classifications", "combined", "outliers"}  # the last three have their own tests
+    done = dict.fromkeys(set(ledger.STAGES) - others, (12, 12))
     assert {stage: (total.n_in, total.n_out) for stage, total in sums.items()} == done
 
 
@@ -81,6 +82,13 @@ def test_bad_input_is_set_aside_with_its_bytes(stores: Stores, counted, tmp_path
     assert said in row["reason"]
     assert name in row["source"]
     assert quarantine.read_bytes(stores.archive, row) == data
+
+
+def test_input_without_one_readable_packet(stores: Stores, counted, tmp_path: Path) -> None:
+    (tmp_path / "empty.avro").write_bytes(b"")
+    entry = ingest(night_of(stores), read_places([str(tmp_path / "empty.avro")])).entry
+    assert (entry.n_in, entry.n_out, entry.n_aside) == (1, 0, 1)
+    assert counted(tables.alert) == 0
 
 
 def test_same_candid_with_other_content_is_set_aside(stores: Stores, counted, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from alerce_dagster.catalogs.formats import open_source
 from alerce_dagster.catalogs.in_use import InUse, open_in_use
 from alerce_dagster.catalogs.library import Library
 from alerce_dagster.catalogs.recipes import Recipe, recipe_for
-from alerce_dagster.stages.xmatches import complete_pending, make_xmatches
+from alerce_dagster.stages.pending_xmatches import complete_pending
+from alerce_dagster.stages.xmatches import make_xmatches
 from alerce_dagster.storage import Stores, ledger, tables, xmatches
 from tests.catalogs.cds_server import CdsServer, serving_cds
 from tests.stages.conftest import NO_CATALOGUES, contents, night_of, run_night

@@ -7,7 +7,8 @@ compiled kernels.
 
 from alerce_dagster.lightcurves.features.batch import Batch, first_detections, n_detections, select, truncate
 from alerce_dagster.lightcurves.features.builders import from_magnitudes, from_tables
-from alerce_dagster.lightcurves.features.extraction import FEATURES, MIN_DETECTIONS, VERSION, compute
+from alerce_dagster.lightcurves.features.curves import views
+from alerce_dagster.lightcurves.features.extraction import FEATURES, MIN_DETECTIONS, VERSION, by_group, compute
 from alerce_dagster.lightcurves.features.folder import from_reference_folder
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "MIN_DETECTIONS",
     "VERSION",
     "Batch",
+    "by_group",
     "compute",
     "first_detections",
     "from_magnitudes",
@@ -23,4 +25,5 @@ __all__ = [
     "n_detections",
     "select",
     "truncate",
+    "views",
 ]

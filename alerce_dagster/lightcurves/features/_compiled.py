@@ -1,4 +1,8 @@
-"""How kernels are compiled: kept on disk, free of the interpreter's lock, 0/0 a NaN instead of an exception."""
+"""How kernels are compiled: kept on disk, free of the interpreter's lock, 0/0 a NaN instead of an exception.
+
+Numba compiles a kernel again when its own file has changed, not when one that it calls has: while working on a kernel
+here, `touch` the files that use it.
+"""
 
 from numba import njit
 

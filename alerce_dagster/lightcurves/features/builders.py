@@ -230,8 +230,9 @@ def _mean_positions(
     y = np.bincount(owner, np.cos(dec) * np.sin(ra), minlength=n)
     z = np.bincount(owner, np.sin(dec), minlength=n)
     seen = np.bincount(owner, minlength=n) > 0
+    mean = np.rad2deg(np.arctan2(y, x)) % 360.0
     return {
-        "ra": np.where(seen, np.rad2deg(np.arctan2(y, x)) % 360.0, known["ra"]),
+        "ra": np.where(seen, np.where(mean < 360.0, mean, 0.0), known["ra"]),  # -1e-20 % 360 is 360
         "dec": np.where(seen, np.rad2deg(np.arctan2(z, np.hypot(x, y))), known["dec"]),
     }
 

@@ -42,7 +42,7 @@ MIN_ODD_EVEN, MIN_ODD_EVEN_EACH = 10.0, 0.05
 
 _PEAK = "highest peak of one band's first periodogram, 0.045 to 100 d"
 _RATE = "power of the first periodogram at {} of its highest point's period, relative to that point"
-_ROUNDING = "ALeRCE rounds times to 0.004 d (single precision)"
+_ROUNDING = "ALeRCE rounds times to 0.004 d and computes phases in single precision"
 GROUP = Group(
     "Period",
     "apparent magnitudes, detections and forced photometry",
