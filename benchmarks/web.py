@@ -4,7 +4,8 @@
 
 Twenty detections an object. Without a URL a SQLite file is made, and removed afterwards; a PostgreSQL database must be
 empty. Every reader asks again as soon as it was answered, so what is measured is the server's capacity: with pauses
-between, as people make them, an answer takes what `alone` says.
+between, as people make them, an answer takes what `alone` says. `health`, which asks the database for nothing, is the
+reference: on a busy machine compare with it.
 """
 
 import asyncio
@@ -80,6 +81,7 @@ def questions(known: dict[str, np.ndarray], kind: str, i: int) -> str:
     oid, ra, dec = (known[name][k] for name in ("oid", "ra", "dec"))
     name = STAMP_CLASSES[i % len(STAMP_CLASSES)]
     return {
+        "health": "/api/v1/health",
         "list": f"/ztf/v1/objects?page_size=20&page={1 + i % 50}",
         "class": f"/ztf/v1/objects?page_size=20&class={name}&probability={0.5 + i % 40 / 100}",
         "cone": f"/ztf/v1/objects?page_size=20&ra={ra:.5f}&dec={dec:.5f}&radius={10 + i % 600}",
@@ -135,7 +137,7 @@ def run(n: int, url: str | None) -> dict:
             _wait(port)
             found: dict = {"objects": n, "detections": n * DETECTIONS, "database": url.partition(":")[0]}
             found["fill_s"] = round(filled, 1)
-            for kind in ("list", "class", "cone", "object", "light curve", "object page", "explorer page"):
+            for kind in ("health", "list", "class", "cone", "object", "light curve", "object page", "explorer page"):
                 before = _cpu_seconds(server.pid)
                 alone = asyncio.run(ask(port, kind, known, 1, 1.5))
                 many = asyncio.run(ask(port, kind, known, READERS, SECONDS))

@@ -97,8 +97,7 @@ def explorer(
     fault = None
     rows: list[dict[str, Any]] = []
     with access.stores.database.reading() as connection:
-        stored = listings.classifiers(connection, SURVEY)
-        classes = {name: listings.classes(connection, SURVEY, name, model) for name, model in stored}
+        classes = access.classes(connection, SURVEY)
         try:
             cone = _cone(position, radius)
             chosen = classifier or preferred(classes)
