@@ -1,10 +1,10 @@
 """The web under fifty readers: a made-up database of many objects, the server in a process of its own, p90 by question.
 
-    python -m benchmarks.web OBJECTS [DATABASE_URL]
+    python -m benchmarks.web OBJECTS sqlite|postgresql
 
-Twenty detections an object. Without a URL a SQLite file is made, and removed afterwards; a PostgreSQL database must be
-empty. Every reader asks again as soon as it was answered, so what is measured is the server's capacity: with pauses
-between, as people make them, an answer takes what `alone` says.
+Twenty detections an object. The database is made, and removed afterwards. Every reader asks again as soon as it was
+answered, so what is measured is the server's capacity: with pauses between, as people make them, an answer takes what
+`alone` says. `health`, which asks the database for nothing, is the reference: on a busy machine compare with it.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from alerce_dagster.storage import queries, schema, tables
 from alerce_dagster.storage.database import APPEND, Database
 
 READERS, SECONDS, DETECTIONS = 50, 6.0, 20
+KINDS = ("health", "list", "class", "cone", "object", "light curve", "object page", "explorer page")
 _CHUNK = 20_000
 
 
@@ -80,6 +82,7 @@ def questions(known: dict[str, np.ndarray], kind: str, i: int) -> str:
     oid, ra, dec = (known[name][k] for name in ("oid", "ra", "dec"))
     name = STAMP_CLASSES[i % len(STAMP_CLASSES)]
     return {
+        "health": "/api/v1/health",
         "list": f"/ztf/v1/objects?page_size=20&page={1 + i % 50}",
         "class": f"/ztf/v1/objects?page_size=20&class={name}&probability={0.5 + i % 40 / 100}",
         "cone": f"/ztf/v1/objects?page_size=20&ra={ra:.5f}&dec={dec:.5f}&radius={10 + i % 600}",
@@ -116,15 +119,20 @@ async def ask(port: int, kind: str, known: dict, readers: int, seconds: float) -
     return times
 
 
-def run(n: int, url: str | None) -> dict:
-    """Fill, serve, ask."""
-    with tempfile.TemporaryDirectory(prefix="alerce-bench-") as folder:
-        url = url or f"sqlite:///{folder}/alerce.db"
+def run(n: int, kind: str) -> dict:
+    """Fill a new database, serve, ask."""
+    with tempfile.TemporaryDirectory(prefix="alerce-bench-") as folder, ExitStack() as stack:
+        url = f"sqlite:///{folder}/alerce.db"
+        if kind == "postgresql":
+            from tests.postgres import running_server
+
+            url = stack.enter_context(running_server())
         database = Database(url)
         schema.upgrade(database)
         start = time.perf_counter()
         known = fill(database, n)
-        filled = time.perf_counter() - start
+        found: dict = {"objects": n, "detections": n * DETECTIONS, "database": kind}
+        found["fill_s"] = round(time.perf_counter() - start, 1)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -133,24 +141,26 @@ def run(n: int, url: str | None) -> dict:
         server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
         try:
             _wait(port)
-            found: dict = {"objects": n, "detections": n * DETECTIONS, "database": url.partition(":")[0]}
-            found["fill_s"] = round(filled, 1)
-            for kind in ("list", "class", "cone", "object", "light curve", "object page", "explorer page"):
-                before = _cpu_seconds(server.pid)
-                alone = asyncio.run(ask(port, kind, known, 1, 1.5))
-                many = asyncio.run(ask(port, kind, known, READERS, SECONDS))
-                cpu = _cpu_seconds(server.pid) - before
-                found[kind] = {
-                    "alone_p90_ms": round(1000 * float(np.percentile(alone, 90)), 1),
-                    f"p50_ms_{READERS}_readers": round(1000 * float(np.percentile(many, 50)), 1),
-                    f"p90_ms_{READERS}_readers": round(1000 * float(np.percentile(many, 90)), 1),
-                    "answers_per_s": round(len(many) / SECONDS),
-                    "server_cpu_ms": round(1000 * cpu / (len(many) + len(alone)), 2),
-                }
-            return found
+            found["answers"] = {kind: _measured(server.pid, port, kind, known) for kind in KINDS}
         finally:
             server.terminate()
             server.wait(30)
+            database.engine.dispose()
+        return found
+
+
+def _measured(pid: int, port: int, kind: str, known: dict[str, np.ndarray]) -> dict[str, float]:
+    before = _cpu_seconds(pid)
+    alone = asyncio.run(ask(port, kind, known, 1, 1.5))
+    many = asyncio.run(ask(port, kind, known, READERS, SECONDS))
+    cpu = _cpu_seconds(pid) - before
+    return {
+        "alone_p90_ms": round(1000 * float(np.percentile(alone, 90)), 1),
+        "p50_ms": round(1000 * float(np.percentile(many, 50)), 1),
+        "p90_ms": round(1000 * float(np.percentile(many, 90)), 1),
+        "answers_per_s": round(len(many) / SECONDS),
+        "server_cpu_ms": round(1000 * cpu / (len(many) + len(alone)), 2),
+    }
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -178,4 +188,4 @@ def _wait(port: int) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)))
+    print(json.dumps(run(int(sys.argv[1]), sys.argv[2])))

@@ -31,15 +31,20 @@ class Access:
     writer: Database
     token: str | None = None
     open_writes: bool = False
-    _default: dict[str, tuple[float, str | None]] = field(default_factory=dict)
+    _remembered: dict[str, tuple[float, dict[str, list[str]]]] = field(default_factory=dict)
+
+    def classes(self, connection: Connection, survey: str) -> dict[str, list[str]]:
+        """The classes of every classifier that has answered; every list asks, so they are remembered a while."""
+        until, found = self._remembered.get(survey, (0.0, {}))
+        if time.monotonic() > until:
+            stored = listings.classifiers(connection, survey)
+            found = {name: listings.classes(connection, survey, name, model) for name, model in stored}
+            self._remembered[survey] = (time.monotonic() + _REMEMBERED, found)
+        return found
 
     def default_classifier(self, connection: Connection, survey: str) -> str | None:
-        """The classifier whose answer is shown where none is asked for; every list asks, so it is remembered."""
-        until, name = self._default.get(survey, (0.0, None))
-        if time.monotonic() > until:
-            name = preferred({name for name, _ in listings.classifiers(connection, survey)})
-            self._default[survey] = (time.monotonic() + _REMEMBERED, name)
-        return name
+        """The classifier whose answer is shown where none is asked for."""
+        return preferred(self.classes(connection, survey))
 
     @classmethod
     def to(cls, settings: Settings, *, open_writes: bool = False) -> "Access":

@@ -178,6 +178,13 @@ def packet(access: Reading, candid: p.Candid, survey: SurveyName = "ztf") -> Jso
     return Json(stamps.record_of(access.stores, survey, candid))
 
 
+@router.get("/health", summary="Whether the database answers")
+def health(access: Reading) -> Json:
+    with access.stores.database.reading() as connection:
+        connection.exec_driver_sql("SELECT 1")
+    return Json({"status": "ok"})
+
+
 @router.get("/nights", summary="Nights that are stored, newest first, and whether their books balance")
 def all_nights(access: Reading, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
