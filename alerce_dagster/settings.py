@@ -16,6 +16,7 @@ ALERCE_WEB_TOKEN       (none)                                      what a person
                                                                    web
 ALERCE_SMTP_URL        (none)                                      mail server of the watch lists
 ALERCE_MAIL_FROM       alerce@ and this machine's name             sender of their e-mails
+ALERCE_WEB_LOCAL       (none)                                      1 lets people on this machine write without it
 DAGSTER_HOME           $ALERCE_HOME/dagster                        Dagster's own state
 =====================  ==========================================  =======================================
 
@@ -135,6 +136,11 @@ def source_template(survey: str) -> str | None:
 def dagster_url() -> str:
     """Where the Dagster UI is, for links to runs."""
     return (os.environ.get("ALERCE_DAGSTER_URL") or "http://127.0.0.1:3000").rstrip("/")
+
+
+def web_local_writes() -> bool:
+    """Whether people on this machine may write through the web without the token, where none is set."""
+    return os.environ.get("ALERCE_WEB_LOCAL") == "1"
 
 
 def web_token() -> str | None:

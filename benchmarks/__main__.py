@@ -21,6 +21,17 @@ def measure(module: str, *arguments: str) -> dict:
     return json.loads(result.stdout.splitlines()[-1])
 
 
+def web_table(title: str, answers: dict) -> Table:
+    """What fifty readers waited, by question."""
+    table = Table(title=title, title_justify="left")
+    for column in ("question", "p90 ms", "p50 ms", "answers/s", "alone, p90 ms", "server CPU ms"):
+        table.add_column(column, justify="left" if column == "question" else "right")
+    for name, row in answers.items():
+        figures = [row[key] for key in ("p90_ms", "p50_ms", "answers_per_s", "alone_p90_ms", "server_cpu_ms")]
+        table.add_row(name, *[f"{figure:,}" for figure in figures])
+    return table
+
+
 def main() -> None:
     """Measure and show."""
     parser = argparse.ArgumentParser(prog="make bench")
@@ -31,6 +42,7 @@ def main() -> None:
     parser.add_argument(
         "--catalogues", type=int, nargs="+", default=[1_000_000, 5_000_000, 50_000_000], help="rows of the catalogues"
     )
+    parser.add_argument("--web", type=int, nargs="*", default=[1_000_000], help="objects of the web's databases")
     options = parser.parse_args()
     found: dict = {"machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"}
     found["reference"] = measure("reference", "500")
@@ -39,6 +51,7 @@ def main() -> None:
     found["nights"] = [measure("night", str(n)) for n in options.sizes]
     found["brokers"] = [measure("broker", str(n)) for n in options.broker]
     found["xmatch"] = measure("xmatch", *map(str, options.catalogues))
+    found["web"] = [measure("web", str(n), kind) for n in options.web for kind in ("sqlite", "postgresql")]
     options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
     console = Console()
@@ -61,6 +74,9 @@ def main() -> None:
             f"{broker['cpu_ms_per_alert']:.2f} CPU ms an alert; latency {late}; {broker['peak_mb']:,.0f} MB"
         )
     console.print(xmatch_table(found["xmatch"]))
+    for web in found["web"]:
+        title = f"the web: {web['objects']:,} objects, {web['detections']:,} detections, {web['database']}, 50 readers"
+        console.print(web_table(title, web["answers"]))
 
 
 def xmatch_table(found: dict) -> Table:

@@ -111,7 +111,7 @@ class Catalogue:
         while True:
             query, row, separation = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size)
             n = search(
-                index.zones, index.positions, index.motions, np.ascontiguousarray(ra, np.float64),
+                index.starts, index.positions, index.motions, np.ascontiguousarray(ra, np.float64),
                 np.ascontiguousarray(dec, np.float64), years, float(radius), widened, query, row, separation,
             )  # fmt: skip
             if n <= size:

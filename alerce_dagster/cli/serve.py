@@ -1,5 +1,6 @@
 """`alerce-dagster serve`: the web, in a process of its own."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ def serve(
         int, typer.Option(help="Port on this machine; the next free one is taken when it is in use.")
     ] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    workers: Annotated[int, typer.Option(help="Processes that answer; one keeps about one core busy.", min=1)] = 1,
     allow_local_writes: Annotated[
         bool, typer.Option(help="Let people on this machine triage candidates without a token.")
     ] = False,
@@ -34,12 +36,18 @@ def serve(
     from alerce_dagster.settings import Settings
     from alerce_dagster.storage import schema
     from alerce_dagster.storage.database import Database
-    from alerce_dagster.web.access import Access
-    from alerce_dagster.web.app import create_app
 
-    settings = Settings.from_environment()
-    schema.require(Database(settings.database_url))
-    app = create_app(Access.to(settings, open_writes=allow_local_writes))
+    schema.require(Database(Settings.from_environment().database_url))
+    if allow_local_writes:
+        os.environ["ALERCE_WEB_LOCAL"] = "1"
     port = free_port(host, port)
     Console().print(f"ALeRCE on Dagster: [bold]http://{host}:{port}[/]   (Ctrl-C ends it)", highlight=False)
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+    uvicorn.run(
+        "alerce_dagster.web.app:from_environment",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        log_level="warning",
+        access_log=False,
+    )

@@ -27,9 +27,9 @@ from alerce_dagster.storage.queries import HEALPIX_ORDER
 ORDER = 6  # of the cells: 0.84 square degrees, some thousand objects
 _SHIFT = 2 * (HEALPIX_ORDER - ORDER)
 
-# Products that rest on cross-matches, by the table that has their rows by survey and oid. What is named here is counted
-# in the report once its table exists; the objects themselves are in the table xmatch_change.
-DEPENDENTS = {"features": "feature", "light-curve classes": "light_curve_input"}
+# Products that rest on cross-matches: the table that has their rows by survey and oid, and the catalogues they look at.
+# What is named here is counted in the report as stale; which objects those are is in the table xmatch_change.
+DEPENDENTS: dict[str, tuple[sa.Table, frozenset[str]]] = {"features": (tables.feature, frozenset({"allwise"}))}
 
 
 @dataclass
@@ -90,9 +90,8 @@ def report(connection: Connection, name: str, snapshot: str) -> Report:
     made = Report(name, snapshot, cells)
     for what, n in zip(_COUNTS, counts, strict=True):
         setattr(made, what, n)
-    for product, table_name in DEPENDENTS.items():
-        dependent = tables.metadata.tables.get(table_name)
-        if dependent is None:
+    for product, (dependent, catalogs) in DEPENDENTS.items():
+        if name not in catalogs:
             continue
         same = (dependent.c.survey == change.c.survey) & (dependent.c.oid == change.c.oid)
         mine = sa.select(change.c.survey, change.c.oid).join(dependent, same)

@@ -71,7 +71,20 @@ def page(connection: Connection, listing: Listing) -> list[dict]:
         # PostgreSQL reads an index backwards only where nulls may stay where the index has them.
         ordered.append(direction if name in _NEVER_NULL else direction.nulls_last())
     statement = statement.order_by(*ordered).limit(listing.limit).offset(listing.offset)
-    return [dict(row) for row in connection.execute(statement).mappings()]
+    rows = [dict(row) for row in connection.execute(statement).mappings()]
+    if listing.classifier and rows and "class_name" not in rows[0]:
+        given = _answers(connection, listing, [row["oid"] for row in rows])
+        rows = [row | given.get(row["oid"], dict.fromkeys(CLASS_COLUMNS)) for row in rows]
+    return rows
+
+
+def _answers(connection: Connection, listing: Listing, oids: list[str]) -> dict[str, dict]:
+    """The classifier's answers about some objects."""
+    columns = [_CLASS.c[name] for name in CLASS_COLUMNS]
+    chosen = sa.select(_CLASS.c.oid, *columns).where(
+        _CLASS.c.survey == listing.survey, _CLASS.c.oid.in_(oids), _CLASS.c.classifier == listing.classifier
+    )
+    return {row[0]: dict(zip(CLASS_COLUMNS, row[1:], strict=True)) for row in connection.execute(chosen)}
 
 
 def count(connection: Connection, listing: Listing) -> int:
@@ -91,9 +104,10 @@ def _statement(listing: Listing, *, counting: bool = False) -> tuple[sa.Select, 
         columns["separation"] = near.c.separation
     ranked = listing.order_by == "probability" and not counting
     asked = ranked or any(value is not None for value in (listing.class_name, listing.probability, listing.model))
-    if listing.every_classifier or (listing.classifier and (asked or not counting)):
+    # A page of objects of any class is found first and gets its answers afterwards: the pages before it need none.
+    if listing.every_classifier or asked or (listing.order_by == "class_name" and not counting):
         same = (answers.survey == objects.survey) & (answers.oid == objects.oid)
-        if not listing.every_classifier:
+        if listing.classifier and not listing.every_classifier:
             same &= answers.classifier == listing.classifier
         source = source.join(_CLASS, same, isouter=not asked)
         columns |= {name: answers[name] for name in CLASS_COLUMNS}
@@ -142,9 +156,12 @@ def _like(column: sa.ColumnElement, pattern: str) -> sa.ColumnElement[bool]:
 
 def _near(cone: Cone) -> sa.CTE:
     """Objects in the cone with their separation. A table of its own, so that no other index tempts the database."""
+    ranges = cone_ranges(cone)
+    # Few different lengths: a statement of a length that was seen before is not compiled again.
+    ranges = ranges + ranges[-1:] * (-len(ranges) % 16)
     separation = separation_sql(_OBJECT.c.ra, _OBJECT.c.dec, cone.ra, cone.dec)
     found = sa.select(_OBJECT.c.survey, _OBJECT.c.oid, separation.label("separation")).where(
-        sa.or_(*[_OBJECT.c.healpix.between(a, b) for a, b in cone_ranges(cone)]), separation <= cone.radius
+        sa.or_(*[_OBJECT.c.healpix.between(a, b) for a, b in ranges]), separation <= cone.radius
     )
     return found.cte("near").prefix_with("MATERIALIZED")
 
@@ -185,20 +202,23 @@ def separation_sql(ra: sa.ColumnElement, dec: sa.ColumnElement, ra0: float, dec0
 
 def classifiers(connection: Connection, survey: str) -> list[tuple[str, str]]:
     """(classifier, model hash) of every answer that is stored, found by leaps over the index."""
-    columns = (_CLASS.c.classifier, _CLASS.c.model)
-    found: list[tuple[str, str]] = []
+    answers = _CLASS.c
+    found = []
+    for name in _distinct(connection, answers.classifier, [answers.survey == survey]):
+        of_name = [answers.survey == survey, answers.classifier == name]
+        found += [(name, model) for model in _distinct(connection, answers.model, of_name)]
+    return found
+
+
+def _distinct(connection: Connection, column: sa.ColumnElement, conditions: list) -> list[str]:
+    """The different values of an indexed column, in order: one look into the index for each, however many rows."""
+    found: list[str] = []
     while True:
-        chosen = sa.select(*columns).where(_CLASS.c.survey == survey)
-        if found:
-            name, model = found[-1]
-            chosen = chosen.where(
-                _CLASS.c.classifier >= name,
-                sa.or_(_CLASS.c.classifier > name, sa.and_(_CLASS.c.classifier == name, _CLASS.c.model > model)),
-            )
-        row = connection.execute(chosen.order_by(*columns).limit(1)).first()
-        if row is None:
+        beyond = [column > found[-1]] if found else [column.is_not(None)]
+        value = connection.scalar(sa.select(column).where(*conditions, *beyond).order_by(column).limit(1))
+        if value is None:
             return found
-        found.append((row.classifier, row.model))
+        found.append(value)
 
 
 def classes(connection: Connection, survey: str, classifier: str, model: str) -> list[str]:
@@ -303,34 +323,18 @@ def alert_classes(connection: Connection, survey: str, night: date) -> list[tupl
     """(classifier, class, alerts) of a night (UTC date); class None where undetermined."""
     answer = tables.classification.c
     start = _mjd(night)
-    names = {name for name, _ in classifiers(connection, survey)}
     found = []
-    for name in sorted(names):
+    for name in sorted({name for name, _ in classifiers(connection, survey)}):
+        of_name = [answer.survey == survey, answer.classifier == name]
+        names = _distinct(connection, answer.class_name, of_name)
         chosen = (
             sa.select(answer.class_name, sa.func.count())
-            .where(answer.survey == survey, answer.classifier == name)
-            .where(answer.class_name.in_(_class_names(connection, survey, name)) | answer.class_name.is_(None))
+            .where(*of_name, answer.class_name.in_(names) | answer.class_name.is_(None))
             .where(answer.mjd >= start, answer.mjd < start + 1)
             .group_by(answer.class_name)
         )
         found += [(name, class_name, n) for class_name, n in connection.execute(chosen)]
     return found
-
-
-def _class_names(connection: Connection, survey: str, classifier: str) -> list[str]:
-    """Classes that alerts were given, by leaps over the index."""
-    answer = tables.classification.c
-    found: list[str] = []
-    while True:
-        chosen = sa.select(answer.class_name).where(
-            answer.survey == survey, answer.classifier == classifier, answer.class_name.is_not(None)
-        )
-        if found:
-            chosen = chosen.where(answer.class_name > found[-1])
-        name = connection.scalar(chosen.order_by(answer.class_name).limit(1))
-        if name is None:
-            return found
-        found.append(name)
 
 
 def _mjd(night: date) -> float:

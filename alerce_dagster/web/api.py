@@ -18,7 +18,6 @@ from alerce_dagster.web import parameters as p
 from alerce_dagster.web.access import Reading
 from alerce_dagster.web.answers import BadRequest, Json, NotStored
 from alerce_dagster.web.downloads import Format, answer
-from alerce_dagster.web.ztf_api import default_classifier
 
 
 def _known_parameters(request: Request) -> None:
@@ -72,7 +71,7 @@ def objects(
             Listing(
                 survey=survey,
                 oids=tuple(oid or ()),
-                classifier=classifier or default_classifier(connection),
+                classifier=classifier or access.default_classifier(connection, survey),
                 class_name=class_name,
                 probability=min_probability,
                 n_det=p.span("n_det", n_det),
@@ -177,6 +176,13 @@ def stamp(
 @router.get("/alerts/{candid}/packet", summary="The packet of an alert as JSON, cutouts in base64")
 def packet(access: Reading, candid: p.Candid, survey: SurveyName = "ztf") -> Json:
     return Json(stamps.record_of(access.stores, survey, candid))
+
+
+@router.get("/health", summary="Whether the database answers")
+def health(access: Reading) -> Json:
+    with access.stores.database.reading() as connection:
+        connection.exec_driver_sql("SELECT 1")
+    return Json({"status": "ok"})
 
 
 @router.get("/nights", summary="Nights that are stored, newest first, and whether their books balance")

@@ -9,6 +9,8 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from alerce_dagster.settings import Settings, web_local_writes
+from alerce_dagster.storage import listings
 from alerce_dagster.web import api, pages, stamps, ztf_api
 from alerce_dagster.web.access import Access
 from alerce_dagster.web.answers import explain_errors
@@ -49,6 +51,13 @@ def create_app(access: Access) -> FastAPI:
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET"])
     app.add_middleware(_Rules)
     return app
+
+
+def from_environment() -> FastAPI:
+    """The application of the deployment that the environment names; what each process of the server makes."""
+    # Positions on the sky need astropy: half a second that nobody's first cone should wait for.
+    listings.cone_ranges(listings.Cone(0.0, 0.0, 1.0))
+    return create_app(Access.to(Settings.from_environment(), open_writes=web_local_writes()))
 
 
 class _Rules:

@@ -15,9 +15,8 @@ from alerce_dagster.storage import listings, triage
 from alerce_dagster.storage.listings import Listing
 from alerce_dagster.web import nights, object_page, show, skymap
 from alerce_dagster.web import parameters as p
-from alerce_dagster.web.access import Reading
+from alerce_dagster.web.access import Reading, preferred
 from alerce_dagster.web.answers import BadRequest, NotStored
-from alerce_dagster.web.ztf_api import preferred
 
 SURVEY = "ztf"
 PAGE_SIZE = 20
@@ -98,8 +97,7 @@ def explorer(
     fault = None
     rows: list[dict[str, Any]] = []
     with access.stores.database.reading() as connection:
-        stored = listings.classifiers(connection, SURVEY)
-        classes = {name: listings.classes(connection, SURVEY, name, model) for name, model in stored}
+        classes = access.classes(connection, SURVEY)
         try:
             cone = _cone(position, radius)
             chosen = classifier or preferred(classes)
@@ -211,7 +209,11 @@ def hunter(
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     classifier: p.Name = None,
     class_name: Annotated[str, Query(alias="class", pattern=r"^[A-Za-z0-9_.+\-/ ]{1,64}$")] = "SN",
+    kind: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_.+\-]{1,64}:[A-Za-z0-9_.+\-/ ]{1,64}$")] = None,
 ) -> Response:
+    """`kind` is classifier and class in one, as the page's menu sends them."""
+    if kind:
+        classifier, _, class_name = kind.partition(":")
     with access.stores.database.reading() as connection:
         known = nights.newest(connection, SURVEY)
         if not known:
@@ -219,6 +221,7 @@ def hunter(
         chosen = night or known[0]
         if chosen not in known:
             raise NotStored(f"nothing is stored for the night {chosen}")
+        classes = access.classes(connection, SURVEY)
         which = classifier or "stamp_classifier"
         rows = listings.candidates(connection, SURVEY, which, class_name, chosen, limit)
         decided: dict[str, dict] = {}
@@ -241,6 +244,7 @@ def hunter(
             "limit": limit,
             "classifier": which,
             "class_name": class_name,
+            "choices": sorted({(name, c) for name, of in classes.items() for c in of} | {(which, class_name)}),
             "complete": complete,
             "sky": skymap.draw([(row["oid"], row["ra"], row["dec"], row["probability"]) for row in rows]),
             "needs_token": bool(access.token),

@@ -4,7 +4,6 @@ Paths, parameters and shapes are ALeRCE's. On purpose different: `page`, `next` 
 count too; RA 0 and Dec 0 are positions; only the answer that is current is given, not of every version that ever ran.
 """
 
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -31,18 +30,6 @@ def required(connection: Connection, oid: str) -> Any:
     if found is None:
         raise NotStored(f"no object {oid} is stored")
     return found
-
-
-def preferred(available: Iterable[str]) -> str | None:
-    """The classifier whose answer is shown where none is asked for: the one that rests on the most."""
-    stored = sorted(available)
-    order = ("combined", "light_curve_classifier", "stamp_classifier")
-    return next((name for name in order if name in stored), stored[0] if stored else None)
-
-
-def default_classifier(connection: Connection) -> str | None:
-    """The preferred one of the classifiers that have answered."""
-    return preferred({name for name, _ in listings.classifiers(connection, SURVEY)})
 
 
 @router.get("/objects", summary="Objects by identifier, class, numbers and place")
@@ -80,7 +67,7 @@ def objects(
         listing = Listing(
             survey=SURVEY,
             oids=tuple(oid or ()),
-            classifier=classifier or default_classifier(connection),
+            classifier=classifier or access.default_classifier(connection, SURVEY),
             every_classifier=ranking is not None and not classifier,
             model=classifier_version,
             class_name=class_name,

@@ -171,7 +171,7 @@ def test_killed_while_building(add: Add, library: Library, tmp_path: Path, momen
 
 @pytest.mark.parametrize(
     "damaged",
-    ["catalogue.json", "coverage.npy", "index/main/positions.npy", "index/main/rows.arrow", "index/main/zones.npy"],
+    ["catalogue.json", "coverage.npy", "index/main/positions.npy", "index/main/rows.arrow", "index/main/starts.npy"],
 )
 def test_a_damaged_catalogue_is_said_to_be_one(add: Add, library: Library, damaged: str) -> None:
     file = add(some_sky(300)).folder / damaged

@@ -87,8 +87,8 @@ def difficult_sky(n: int, m: int, seed: int) -> tuple[np.ndarray, ...]:
 
 
 def test_exact_agreement_with_brute_force(add: Add) -> None:
-    """100,000 positions against 10,000 rows: the same pairs, the same separations."""
-    ra, dec, cat_ra, cat_dec = difficult_sky(100_000, 10_000, seed=1)
+    """100,000 positions against 5,000 rows: the same pairs, the same separations."""
+    ra, dec, cat_ra, cat_dec = difficult_sky(100_000, 5_000, seed=1)
     catalogue = add({"id": np.arange(len(cat_ra)), "ra": cat_ra, "dec": cat_dec}, max_rows=3_000)
     found = catalogue.match(ra, dec, RADIUS)
     # A double cannot tell on which side of the radius a pair is that misses it by less than this.
@@ -106,7 +106,7 @@ def test_exact_agreement_with_brute_force(add: Add) -> None:
     assert found.num_rows == len(mine)
     assert len(truth) - len(must) < 10
     near_the_edge = [pair for pair, separation in truth.items() if abs(separation - RADIUS) < 2e-9]
-    assert len(near_the_edge) > 1_000
+    assert len(near_the_edge) > 500
     assert max(abs(mine[pair] - truth[pair]) for pair in must) < 1e-9  # arcsec; a double holds RA to 2e-10
 
 
@@ -129,7 +129,7 @@ def test_any_radius_anywhere(tmp_path_factory, places, radius: float) -> None:
     size = len(ra) ** 2
     query, row, separation = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size)
     n = search(
-        index.zones, index.positions, index.motions, ra, dec, np.full(len(ra), np.nan), radius,
+        index.starts, index.positions, index.motions, ra, dec, np.full(len(ra), np.nan), radius,
         np.full(len(ra), radius), query, row, separation,
     )  # fmt: skip
     rows = index.take(row[:n])["id"].to_pylist()

@@ -64,7 +64,24 @@ def test_all_objects_are_matched_and_what_changed_is_told(filled: Stores, tmp_pa
         states = connection.execute(sa.select(tables.xmatch_state.c.state, sa.func.count()).group_by("state")).all()
     assert sorted(map(tuple, told)) == [([], ["S3"]), ([], ["S6"]), (["S2"], [])]
     assert sum(n for _, n in states) == N
-    assert newer.stale == {}  # no such products yet
+    assert newer.stale == {}  # nothing is made of this catalogue
+
+
+def test_features_that_rest_on_former_matches_are_told(filled: Stores, tmp_path: Path) -> None:
+    """Of four objects with features, those whose matches with AllWISE changed."""
+    with filled.database.writing() as connection:
+        oids = list(connection.scalars(sa.select(tables.alert.c.oid).order_by(tables.alert.c.candid)))[:4]
+        rows = {
+            "survey": ["ztf"] * 4, "oid": oids, "version": ["v"] * 4, "features": [b""] * 4, "n_det": [9] * 4,
+            "last_mjd": [60_000.0] * 4, "inputs": ["i"] * 4, "run_id": ["r"] * 4,
+        }  # fmt: skip
+        connection.execute(
+            tables.feature.insert(), [dict(zip(rows, r, strict=True)) for r in zip(*rows.values(), strict=True)]
+        )
+    file = ["designation,ra,dec,w1mpro", *[f"W{n},{10 + 0.37 * n},{-20 + 0.11 * n},15" for n in (0, 1, 6)]]
+    catalogue(tmp_path, "allwise", "allwise", file)
+    found = backfill(filled, open_in_use(Library(tmp_path / "catalogs")), "allwise", "run")
+    assert (found.gained, found.stale) == (3, {"features": 2})
 
 
 def test_the_same_matches_as_a_night_gives(filled: Stores, tmp_path: Path) -> None:

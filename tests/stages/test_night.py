@@ -86,6 +86,13 @@ def test_bad_input_is_set_aside_with_its_bytes(stores: Stores, counted, tmp_path
     assert quarantine.read_bytes(stores.archive, row) == data
 
 
+def test_input_without_one_readable_packet(stores: Stores, counted, tmp_path: Path) -> None:
+    (tmp_path / "empty.avro").write_bytes(b"")
+    entry = ingest(night_of(stores), read_places([str(tmp_path / "empty.avro")])).entry
+    assert (entry.n_in, entry.n_out, entry.n_aside) == (1, 0, 1)
+    assert counted(tables.alert) == 0
+
+
 def test_same_candid_with_other_content_is_set_aside(stores: Stores, counted, tmp_path: Path) -> None:
     """Within one reading and against what is stored; the first one stands."""
     first = write_packets(tmp_path / "a", [alert(0, magpsf=18.0)])

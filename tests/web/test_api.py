@@ -184,6 +184,24 @@ def test_what_is_not_stored_is_404_with_a_reason(client: TestClient, path: str) 
     assert answer.json()["detail"]
 
 
+def test_what_tom_toolkit_asks(client: TestClient) -> None:
+    """The calls of its ALeRCE broker module, with the fields it reads; a form's empty fields come as empty values."""
+    classifiers = client.get("/ztf/v1/classifiers").json()
+    assert all({"classifier_name", "classifier_version", "classes"} <= set(row) for row in classifiers)
+    form = {
+        "count": "false", "page": 1, "page_size": 20, "classifier": "stamp_classifier", "class": "SN",
+        "probability": "", "ra": "", "dec": "", "radius": "", "firstmjd": "", "lastmjd": "",
+        "order_by": "probability", "order_mode": "DESC",
+    }  # fmt: skip
+    answer = client.get("/ztf/v1/objects/", params=form).json()
+    for item in answer["items"]:
+        assert {"oid", "meanra", "meandec", "lastmjd", "probability"} <= set(item)
+        curve = client.get(f"/ztf/v1/objects/{item['oid']}/lightcurve").json()
+        assert all({"mjd", "fid", "magpsf", "sigmapsf", "diffmaglim"} <= set(row) for row in curve["detections"])
+        assert all({"mjd", "fid", "diffmaglim"} <= set(row) for row in curve["non_detections"])
+        assert client.get(f"/ztf/v1/objects/{item['oid']}").json()["oid"] == item["oid"]
+
+
 def test_empty_parameters_count_as_not_given(client: TestClient) -> None:
     """Forms and clients leave parameters empty, and Python's None travels as text."""
     assert client.get("/ztf/v1/objects?class=&oid=&order_by=None&ra=&page_size=3").json()["items"]
@@ -307,7 +325,8 @@ def test_candidates_are_the_nights_supernovae(client: TestClient, written: Store
         ("/explorer?position=10:00:24+%2B02:12:00&radius=36000", 200), ("/explorer?position=nowhere", 400),
         ("/explorer?oid='&ndet_from=x", 400), ("/explorer?radius=5", 400), ("/explorer?last_from=yesterday", 400),
         ("/objects/{oid}", 200), ("/objects/ZTF00none", 404), ("/hunter", 200), ("/hunter?night={night}", 200),
-        ("/hunter?night=x", 400), ("/api", 200), ("/nothing", 404),
+        ("/hunter?night=x", 400),
+        ("/hunter?kind=stamp_classifier:asteroid", 200), ("/hunter?kind=x", 400), ("/api", 200), ("/nothing", 404),
     ],
 )  # fmt: skip
 def test_pages_are_made_and_say_what_is_wrong(

@@ -114,13 +114,14 @@ def _observations(table: pa.Table, oids: pa.Array, shape: list[np.ndarray], forc
     good = mag < _NO_MAGNITUDE
     flux, flux_err = builders.signed_flux(mag, err, _signs(table["isdiffpos"]))
     nothing = np.full(n, np.nan)
+    extended = "e_mag_corr_ext" if "e_mag_corr_ext" in table.column_names else "e_mag_corr"
     return {
         "good": good,
         "owner": owner,
         "mjd": _numbers(table, "mjd"),
         "band": _bands(table),
         "mag": _numbers(table, "mag_corr"),
-        "mag_err": _numbers(table, "e_mag_corr"),
+        "mag_err": _numbers(table, extended),
         "flux": flux,
         "flux_err": flux_err,
         "forced": np.full(n, forced),
