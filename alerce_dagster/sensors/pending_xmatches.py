@@ -41,7 +41,7 @@ def complete_xmatches() -> None:
 
 
 @dg.sensor(
-    job=complete_xmatches,
+    job_name=_JOB,
     minimum_interval_seconds=_EVERY,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts a run when objects wait for a cross-match service, and none of them is under way.",
