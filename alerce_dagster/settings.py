@@ -11,6 +11,12 @@ ALERCE_ZTF_SOURCE      (none)                                      where a night
 ALERCE_CDS_XMATCH      (none)                                      catalogues to ask the CDS X-Match service for
                                                                    where they are not added here: allwise,gaia_dr3
 ALERCE_CDS_URL         (the service's own)                         another address of that service
+ALERCE_DAGSTER_URL     http://127.0.0.1:3000                       the Dagster UI, for links from the web's pages
+ALERCE_WEB_TOKEN       (none)                                      what a person must know to write through the
+                                                                   web
+ALERCE_SMTP_URL        (none)                                      mail server of the watch lists
+ALERCE_MAIL_FROM       alerce@ and this machine's name             sender of their e-mails
+ALERCE_WEB_LOCAL       (none)                                      1 lets people on this machine write without it
 DAGSTER_HOME           $ALERCE_HOME/dagster                        Dagster's own state
 =====================  ==========================================  =======================================
 
@@ -125,6 +131,21 @@ def publisher_name() -> str:
 def source_template(survey: str) -> str | None:
     """The place of a night's packets for `survey`, with strftime fields, or None where none is set."""
     return os.environ.get(f"ALERCE_{survey.upper()}_SOURCE") or None
+
+
+def dagster_url() -> str:
+    """Where the Dagster UI is, for links to runs."""
+    return (os.environ.get("ALERCE_DAGSTER_URL") or "http://127.0.0.1:3000").rstrip("/")
+
+
+def web_local_writes() -> bool:
+    """Whether people on this machine may write through the web without the token, where none is set."""
+    return os.environ.get("ALERCE_WEB_LOCAL") == "1"
+
+
+def web_token() -> str | None:
+    """What a person must know to write through the web, or None where none is set."""
+    return os.environ.get("ALERCE_WEB_TOKEN") or None
 
 
 def cds_catalogues() -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The shape of the published broker comparison: a night of 29,142 alerts over some 27,950 objects whose history is
+"""The shape of the published broker comparison: a night of 29,142 alerts over some 27,600 objects whose history is
 stored, a catalogue of 1.9 million rows, classifiers and 25 filters, from the first message to the last output, as JSON.
 
 The packets are simulated. They wait on disk as one nightly archive and are taken in micro-batches, each through all
@@ -46,7 +46,7 @@ from alerce_dagster.surveys.sources import SourcedPacket, iter_packets
 from benchmarks.filters import FILTERS, passed, products
 
 ALERTS, CATALOGUE_ROWS = 29_142, 1_900_000
-OBJECTS_PER_ALERT = 5.15  # on the simulated sky: then 27,950 different ones alert, nearly all once
+OBJECTS_PER_ALERT = 5.15  # on the simulated sky: then some 27,600 different ones alert, nearly all once
 NIGHT = date(2024, 3, 1)
 AT_A_TIME = 2_000  # alerts of a micro-batch
 HISTORY = 60  # nights
@@ -100,7 +100,7 @@ def run(n: int, rows: int, at_a_time: int) -> dict:
     return known | {
         "alerts": n,
         "catalogue_rows": rows,
-        "matched_objects": costs["xmatches"].entry.details["reference matched"],
+        "matched": costs["xmatches"].entry.details["reference matched"],
         "filters": len(FILTERS),
         "passed": sum(part.num_rows for part in outputs),
         "micro_batch": at_a_time,

@@ -9,14 +9,19 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+from alerce_dagster.catalogs.galaxies import GalaxyCatalogues
 from alerce_dagster.catalogs.in_use import InUse
 from alerce_dagster.classifiers.stamps import StampClassifier
 from alerce_dagster.stages import Night
 from alerce_dagster.stages.alerts import ingest
 from alerce_dagster.stages.classifications import make_classifications
 from alerce_dagster.stages.detections import make_detections
+from alerce_dagster.stages.features import make_features
+from alerce_dagster.stages.hosts import make_hosts
+from alerce_dagster.stages.identity import make_identity
 from alerce_dagster.stages.objects import make_objects
 from alerce_dagster.stages.stamps import make_stamps
+from alerce_dagster.stages.watch import make_watch_matches
 from alerce_dagster.stages.xmatches import make_xmatches
 from alerce_dagster.storage import Stores, schema
 from alerce_dagster.storage.archive import Archive
@@ -40,7 +45,11 @@ def run(n: int, database_url: str | None = None) -> dict:
             "detections": lambda: make_detections(night),
             "objects": lambda: make_objects(night),
             "xmatches": lambda: make_xmatches(night, InUse({}, {}, {})),
+            "hosts": lambda: make_hosts(night, GalaxyCatalogues({})),
+            "features": lambda: make_features(night),
             "classifications": lambda: make_classifications(night, classifier),
+            "identity": lambda: make_identity(night),
+            "watch_matches": lambda: make_watch_matches(night),
         }
         found: dict = {"packets": kind, "n": n, "stages": {}}
         for name, stage in stages.items():

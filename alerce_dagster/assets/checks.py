@@ -23,12 +23,30 @@ _CHECKS: dict[str, list[tuple[str, str, bool]]] = {
     "detections": [("counts_reconcile", "Every alert's own detection is stored.", True)],
     "objects": [("counts_reconcile", "Every alert's object is stored.", True)],
     "nights": [("counts_reconcile", "Every alert is accounted for, classified, and published.", False)],
-    "streams": [("counts_reconcile", "Every parcel of the night's results has been published.", False)],
     "xmatches": [
         ("counts_reconcile", "Every alert's object was looked up in every catalogue, or waits for a service.", True),
         ("nothing_pending", "No object waits for the answer of a cross-match service.", False),
     ],
+    "hosts": [
+        ("counts_reconcile", "The host of every alert's object was looked for.", True),
+        ("plausible_luminosities", "Under 10 % of the objects with a redshift are too bright or too faint.", False),
+    ],
+    "identity": [("counts_reconcile", "Every alert's object has its broker object, or moves.", True)],
+    "watch_matches": [
+        ("counts_reconcile", "Every alert was matched with every list.", True),
+        ("messages_delivered", "No message about a match is still to be sent.", False),
+    ],
+    "streams": [("counts_reconcile", "Every parcel of the night's results has been published.", False)],
+    "features": [("counts_reconcile", "Every alert's object has features or too few detections.", True)],
     "classifications": [("counts_reconcile", "Every alert has an answer or the reason why not.", True)],
+    "lightcurve_classifications": [
+        ("counts_reconcile", "Every alert's object has an answer of its light curve or the reason why not.", True),
+        ("inputs_steady", "Shares of missing values and distributions of inputs are those of the weeks before.", False),
+        ("classes_steady", "Shares of the classes are those of the weeks before.", False),
+        ("calibrated_since", "Probabilities of objects that catalogues have named are calibrated.", False),
+    ],
+    "combined": [("counts_reconcile", "Every alert's object has one answer or the reason why not.", True)],
+    "outliers": [("counts_reconcile", "Every alert's object has a score or the reason why not.", True)],
 }
 
 

@@ -88,26 +88,29 @@ def stamp_classifier_champion(context: dg.AssetExecutionContext, config: Promoti
     """Put the challenger where the nightly runs look for the model, in one rename."""
     from alerce_dagster.classifiers.promotion import better
 
-    challenger = _challenger()
-    description = json.loads((challenger / "model.json").read_text(encoding="utf-8"))
+    description = json.loads((_challenger() / "model.json").read_text(encoding="utf-8"))
     is_better, why = better(description, _in_use())
     if promoted := config.override or is_better:
-        settings = Settings.from_environment()
-        versions = settings.models / NAME / "versions"
-        version = versions / description["model_hash"][:16]
-        if not version.exists():
-            versions.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(challenger, version)
-        link = settings.models / NAME / f".champion.{context.run.run_id}"
-        link.symlink_to(version)
-        link.replace(settings.models / NAME / "champion")
+        promote(NAME, description["model_hash"], context.run.run_id)
     return dg.MaterializeResult(
         metadata={"promoted": promoted, "overruled": config.override, "comparison": why, **_figures(description)}
     )
 
 
+def promote(name: str, model_hash: str, run_id: str) -> None:
+    """Keep the challenger of that hash as a version, and point the link `champion` at it in one rename."""
+    folder = Settings.from_environment().models / name
+    version = folder / "versions" / model_hash[:16]
+    if not version.exists():
+        version.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(folder / "challenger", version)
+    link = folder / f".champion.{run_id}"
+    link.symlink_to(version)
+    link.replace(folder / "champion")
+
+
 def model_assets() -> list[dg.AssetsDefinition]:
-    """All assets of the training location."""
+    """The stamp classifier's assets."""
     return [stamp_classifier, stamp_classifier_champion]
 
 

@@ -79,6 +79,27 @@ def shares(counts: Mapping[str, int]) -> str:
     return _svg(_WIDTH, 16 + 24 * len(ordered), "".join(rows), "shares by class")
 
 
+def light_curve(mjd: np.ndarray, mag: np.ndarray, band: np.ndarray) -> str:
+    """Magnitudes (n,) against time (n,), bright at the top: band 0 (g) in green, 1 (r) in red."""
+    width, height, edge = 320, 120, 14
+    good = np.isfinite(mag) & np.isfinite(mjd)
+    mjd, mag, band = mjd[good], mag[good], band[good]
+    if not len(mag):
+        return "no detections in g and r"
+
+    def along(values: np.ndarray, length: int) -> np.ndarray:
+        span = max(float(np.ptp(values)), 1e-9)
+        return edge + (values - values.min()) / span * (length - 2 * edge)
+
+    x, y = along(mjd, width), along(mag, height)
+    dots = "".join(
+        f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.2" fill="{("#15803d", "#b91c1c")[int(c)]}"/>'
+        for a, b, c in zip(x, y, band, strict=True)
+    )
+    label = f"{mag.min():.2f} to {mag.max():.2f} mag, {np.ptp(mjd):.0f} d, {len(mag)} detections"
+    return _svg(width, height + 16, dots + _text(edge, height + 10, label, "start"), f"light curve, {label}")
+
+
 def cumulative(values: Mapping[str, np.ndarray], label: str) -> str:
     """Share of the values below x, one line per name, x (positive) on a logarithmic scale."""
     values = {name: np.sort(v[v > 0]) for name, v in values.items() if (v > 0).any()}

@@ -9,8 +9,10 @@ import sqlalchemy as sa
 
 from alerce_dagster.assets import plots
 from alerce_dagster.assets.checks import result
+from alerce_dagster.catalogs.galaxies import GalaxyCatalogues
 from alerce_dagster.catalogs.in_use import InUse
 from alerce_dagster.classifiers.stamps import StampClassifier
+from alerce_dagster.lightcurves.features.extraction import GROUPS, VERSION
 from alerce_dagster.stages import VERSIONS, Night
 from alerce_dagster.stages.alerts import Ingested, night_counts
 from alerce_dagster.stages.nights import Summary
@@ -24,7 +26,11 @@ _MOSAIC = 24
 _ALERT_COLUMNS = ("candid", "oid", "mjd", "band", "ra", "dec", "mag", "mag_err", "real_bogus")
 _DETECTION_COLUMNS = ("oid", "candid", "mjd", "band", "mag", "mag_err", "mag_corr", "mag_corr_err_ext", "corrected")
 _OBJECT_COLUMNS = ("oid", "ra", "dec", "n_det", "n_non_det", "n_forced", "first_mjd", "last_mjd", "stellar")
+_HOST_COLUMNS = ("oid", "catalog", "catalog_id", "separation", "probability", "p_unseen", "redshift", "absolute_mag")
+_MEMBER_COLUMNS = ("broker_id", "survey", "oid", "ra", "dec", "first_mjd", "last_mjd")
+_WATCH_COLUMNS = ("watch_list", "target", "oid", "candid", "separation", "mag", "class_name", "probability")
 _XMATCH_COLUMNS = ("oid", "catalog", "rank", "catalog_id", "separation", "log_bayes", "columns")
+_FEATURE_COLUMNS = ("oid", "version", "n_det", "last_mjd", "inputs")
 _CLASSIFICATION_COLUMNS = ("oid", "candid", "class_name", "probability", "reason")
 
 
@@ -157,6 +163,94 @@ def xmatches(night: Night, catalogues: InUse, entry: Entry) -> dg.MaterializeRes
         check_results=[
             _reconciles(night, total),
             result("nothing_pending", not total.n_aside, alerts_pending=total.n_aside),
+        ],
+    )
+
+
+def hosts(night: Night, galaxies: GalaxyCatalogues, entry: Entry) -> dg.MaterializeResult:
+    """Of the asset hosts."""
+    from alerce_dagster.stages.hosts import version
+
+    total = _total(night, "hosts", version(galaxies))
+    said = _said(entry)
+    if not galaxies.catalogues:
+        said = "No catalogue of galaxies has been added, so no host was looked for: see docs/sky.md."
+    with_redshift, implausible = total.details["with a redshift"], total.details["implausible luminosity"]
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": total.details["objects"],
+            "said": said,
+            **_counts(total),
+            "catalogues": galaxies.snapshots,
+            "preview": _preview(night, tables.host, _HOST_COLUMNS, "oid"),
+        },
+        check_results=[
+            _reconciles(night, total, complete=True),
+            result(
+                "plausible_luminosities",
+                implausible <= 0.1 * with_redshift,
+                with_redshift=with_redshift,
+                implausible=implausible,
+            ),
+        ],
+    )
+
+
+def identity(night: Night, entry: Entry) -> dg.MaterializeResult:
+    """Of the asset identity."""
+    total = _total(night, "identity")
+    with night.stores.database.reading() as connection:
+        n_objects = connection.scalar(sa.select(sa.func.count()).select_from(tables.broker_object))
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": n_objects or 0,
+            "said": _said(entry),
+            **_counts(total),
+            "preview": _preview(night, tables.broker_member, _MEMBER_COLUMNS, "oid"),
+        },
+        check_results=[_reconciles(night, total)],
+    )
+
+
+def features(night: Night, entry: Entry) -> dg.MaterializeResult:
+    """Of the asset features."""
+    total = _total(night, "features", VERSION)
+    n = total.details["objects"]
+    missing = {
+        group.title: round(total.details[f"undefined: {group.title}"] / (n * len(group.columns)), 4) if n else 0.0
+        for group, _ in GROUPS
+    }
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": n,
+            "said": _said(entry),
+            "n_in": total.n_in,
+            "n_out": total.n_out,
+            "n_aside": total.n_aside,
+            "set_aside_by_reason": dict(total.reasons),
+            "feature_set": VERSION,
+            "undefined_share": round(float(np.mean(list(missing.values()))), 4),
+            "undefined_share_by_group": missing,
+            "preview": _preview(night, tables.feature, _FEATURE_COLUMNS, "oid"),
+        },
+        check_results=[_reconciles(night, total)],
+    )
+
+
+def watch_matches(night: Night, entry: Entry, delivered: dict[str, int]) -> dg.MaterializeResult:
+    """Of the asset watch_matches."""
+    total = _total(night, "watch_matches")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": sum(total.details.values()),
+            "said": _said(entry),
+            **_counts(total),
+            **{f"messages_{name}": n for name, n in delivered.items()},
+            "preview": _preview(night, tables.watch_match, _WATCH_COLUMNS, "candid"),
+        },
+        check_results=[
+            _reconciles(night, total, complete=True),
+            result("messages_delivered", not delivered["not_sent"], **delivered),
         ],
     )
 

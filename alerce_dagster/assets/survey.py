@@ -5,7 +5,6 @@ Thin: each asset runs its stage (`alerce_dagster.stages`) and says in metadata a
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,12 +12,13 @@ import dagster as dg
 from pydantic import Field
 
 from alerce_dagster.assets import checks
+from alerce_dagster.assets.answers import answer_assets
 from alerce_dagster.assets.partitions import nights
-from alerce_dagster.errors import AlerceError, StreamError
+from alerce_dagster.assets.steps import explained as _explained
+from alerce_dagster.assets.steps import night_of as _night
 from alerce_dagster.resources import CatalogsResource, ModelsResource, StoresResource, StreamsResource
 from alerce_dagster.settings import Settings, source_template
-from alerce_dagster.stages import Night, Progress
-from alerce_dagster.surveys import get_survey
+from alerce_dagster.stages import Progress
 
 OWNERS = ["team:alerce"]
 # Flaky places (a network, a busy database) get another chance; a fault that a person must mend does not.
@@ -183,6 +183,47 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **options(
+            "hosts",
+            "The most probable host galaxy of each object, if it is a transient outside the Galaxy, and its distance.",
+            {"numba", "sql"},
+        ),
+        deps=[objects],
+    )
+    def hosts(
+        context: dg.AssetExecutionContext,
+        stores: StoresResource,
+        catalogs: CatalogsResource,
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.catalogs.galaxies import GalaxyCatalogues
+        from alerce_dagster.stages.hosts import make_hosts
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            galaxies = GalaxyCatalogues.among(catalogs.open().local)
+            return report.hosts(night, galaxies, make_hosts(night, galaxies))
+
+    @dg.asset(
+        **options(
+            "features",
+            "209 variability features of every object with enough detections.",
+            {"numba", "sql"},
+        ),
+        deps=[objects, xmatches],
+    )
+    def features(
+        context: dg.AssetExecutionContext, stores: StoresResource, progress: dg.ResourceParam[Progress]
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.features import make_features
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            return report.features(night, make_features(night))
+
+    @dg.asset(
+        **options(
             "classifications",
             "Calibrated class probabilities of every alert's cutouts, and of its object.",
             {"onnx", "sql"},
@@ -205,11 +246,48 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **options(
+            "identity",
+            "The broker object of each object: what this survey and others see as one thing on the sky.",
+            {"python", "sql"},
+        ),
+        deps=[objects, classifications],
+    )
+    def identity(
+        context: dg.AssetExecutionContext, stores: StoresResource, progress: dg.ResourceParam[Progress]
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.identity import make_identity
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            return report.identity(night, make_identity(night))
+
+    @dg.asset(
+        **options(
+            "watch_matches",
+            "Alerts that somebody's watch list or sky region asks for, and the messages about them.",
+            {"numba", "sql"},
+        ),
+        deps=[classifications],
+    )
+    def watch_matches(
+        context: dg.AssetExecutionContext, stores: StoresResource, progress: dg.ResourceParam[Progress]
+    ) -> dg.MaterializeResult:
+        from alerce_dagster.assets import report
+        from alerce_dagster.stages.watch import deliver, make_watch_matches
+
+        night = _night(context, name, stores, progress)
+        with _explained():
+            entry = make_watch_matches(night)
+            return report.watch_matches(night, entry, deliver(night.stores.database))
+
+    @dg.asset(
+        **options(
             "streams",
             "What was published of the night: results on Kafka topics, each exactly once.",
             {"kafka", "avro"},
         ),
-        deps=[classifications],
+        deps=[classifications, watch_matches],
     )
     def streams_(
         context: dg.AssetExecutionContext,
@@ -225,7 +303,8 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             n_sent = outlet.publish(night.stores) if outlet else 0
             return report.streams(night, n_sent, enabled=outlet is not None)
 
-    return [alerts, stamps, detections, objects, xmatches, classifications, streams_]
+    night_assets = [alerts, stamps, detections, objects, xmatches, hosts, features, classifications]
+    return [*night_assets, *answer_assets(name, options), identity, watch_matches, streams_]
 
 
 def _freshness(survey: str) -> dg.FreshnessPolicy | None:
@@ -233,14 +312,6 @@ def _freshness(survey: str) -> dg.FreshnessPolicy | None:
     if not os.environ.get(f"ALERCE_{survey.upper()}_KAFKA"):
         return None
     return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=26))
-
-
-def _night(context: dg.AssetExecutionContext, survey: str, stores: StoresResource, progress: Progress) -> Night:
-    with _explained():
-        opened = stores.open(f"{survey} {context.partition_key}")
-    day = date.fromisoformat(context.partition_key)
-    publishes = bool(os.environ.get("ALERCE_STREAMS_KAFKA"))
-    return Night(opened, get_survey(survey), day, context.run.run_id, progress, publishes)
 
 
 def _own_source(survey: str, night: date) -> list[str]:
@@ -256,17 +327,3 @@ def _listed(places: list[str]) -> Iterator[str]:
             yield from Path(place[1:]).read_text(encoding="utf-8").splitlines()
         else:
             yield place
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """A fault that a person must mend ends the step with its one sentence and is not tried again.
-
-    A cluster that does not answer is tried again.
-    """
-    try:
-        yield
-    except StreamError as error:
-        raise dg.Failure(description=str(error)) from error
-    except AlerceError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error

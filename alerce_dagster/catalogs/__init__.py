@@ -6,5 +6,8 @@ reads files, `positions` finds and checks the coordinates, `recipes` knows the w
 catalogue, `hats` its metadata, `index` its companion, `kernel` searches it, `catalogue` opens and matches it,
 `likelihood` weighs the matches, `library` is the folder of all of them, `cds` asks the CDS X-Match service instead.
 
+What is made of positions and catalogues: `pairs` joins positions in memory, `hosts` (with `galaxies` and `luminosity`)
+finds the galaxies of transients, `identity` tells which objects of several surveys are one.
+
 Tables in, tables out: no database, no Dagster.
 """

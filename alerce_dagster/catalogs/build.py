@@ -101,6 +101,7 @@ def _look(source: Source, wanted: Wanted, recipe: Recipe, progress: Progress) ->
     kinds, histogram, n_rows, n_aside = Kinds(), np.zeros(12 * 4**_HISTOGRAM_ORDER, np.int64), 0, 0
     where, done, layout, names = str(source.files[0]), 0, None, None
     units: dict[str, str] = {}
+    with_gaps: set[str] = set()
     ranges = np.array([[np.inf, -np.inf], [np.inf, -np.inf]])
     reported = 0
 
@@ -114,6 +115,7 @@ def _look(source: Source, wanted: Wanted, recipe: Recipe, progress: Progress) ->
         if table.column_names != names:
             raise InputError(f"the files of {where} do not have the same columns; add them one at a time")
         kinds.learn(table)
+        with_gaps |= {name for name in table.column_names if table[name].null_count}
         ra, dec = positions.to_degrees(table[layout.ra], table[layout.dec], layout.unit)
         good = np.isfinite(ra)
         n_rows, n_aside = n_rows + int(good.sum()), n_aside + int((~good).sum())
@@ -126,11 +128,11 @@ def _look(source: Source, wanted: Wanted, recipe: Recipe, progress: Progress) ->
             progress("reading", done, source.size)
             reported = done
     if layout is None or not n_rows:
-        raise InputError(f"{where} has no row with a position ({n_aside:,} without one)")
+        raise InputError(f"{where} has no row with a position" + (f" ({n_aside:,} without one)" if n_aside else ""))
     if not layout.unit_is_said and (why := positions.doubt(tuple(ranges[0]), tuple(ranges[1]), n_rows)):
         raise InputError(f"{where}: {why}")
     typed = kinds.apply(table.slice(0, 0))
-    layout = plan_layout(typed.schema, units, wanted, recipe, where=where)
+    layout = plan_layout(typed.schema, units, wanted, recipe, where=where, with_gaps=frozenset(with_gaps))
     schema = layout.apply(typed, 0)[0].schema
     return _Look(layout, schema, kinds, histogram, n_rows, n_aside)
 

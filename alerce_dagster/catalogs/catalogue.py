@@ -73,6 +73,28 @@ class Catalogue:
         }
         return pa.table(columns | {name: rows[name] for name in self.card.columns})
 
+    def near(self, ra: Floats, dec: Floats, radius: float) -> pa.Table:
+        """All rows within `radius` (arcsec) of each position, with their own places: `position` (its number),
+        `catalog_id` (text), `ra`, `dec` (degrees), `separation` (arcsec) and the kept columns; in no order.
+
+        Raises
+        ------
+        StoreError
+            When the catalogue's files are damaged.
+        """
+        found = []
+        for index, motion in self.parts:
+            query, row, separation = self._search(index, motion, ra, dec, np.full(len(ra), np.nan), radius)
+            try:
+                rows = index.take(row)
+            except (pa.ArrowInvalid, OSError) as error:
+                raise StoreError(f"the catalogue in {self.folder} is damaged ({error}); add it again") from error
+            places = {name: pa.array(index.positions[row, k]) for k, name in enumerate(("ra", "dec"))}
+            columns = {"position": pa.array(query), "catalog_id": rows["id"].cast(pa.string()), **places}
+            columns |= {"separation": pa.array(separation)} | {name: rows[name] for name in self.card.columns}
+            found.append(pa.table(columns))
+        return pa.concat_tables(found)
+
     def covers(self, cells: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Whether HEALPix cells (nested, order 29), shape (n,), are within the catalogue's coverage."""
         return covered(self.coverage, cells)
@@ -89,7 +111,7 @@ class Catalogue:
         while True:
             query, row, separation = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size)
             n = search(
-                index.zones, index.positions, index.motions, np.ascontiguousarray(ra, np.float64),
+                index.starts, index.positions, index.motions, np.ascontiguousarray(ra, np.float64),
                 np.ascontiguousarray(dec, np.float64), years, float(radius), widened, query, row, separation,
             )  # fmt: skip
             if n <= size:

@@ -75,7 +75,7 @@ class Layout:
             columns["epoch"] = years
         if self.error:
             columns["pos_err"] = _floats(table[self.error], self.recipe.error_to_arcsec)
-        columns |= {name: table[source] for source, name in self.others.items()}
+        columns |= {name: _trimmed(table[source]) for source, name in self.others.items()}
         made = pa.table(columns)
         made = made.cast(pa.schema([self._field(field) for field in made.schema]))
         if good.all():
@@ -122,17 +122,21 @@ def identifiers(column: pa.ChunkedArray | pa.Array, name: str) -> pa.ChunkedArra
             return pc.cast(column, pa.int64())
         except pa.ArrowInvalid:
             return pc.cast(column, pa.string())
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
-        return pc.cast(column, pa.string())
-    if pa.types.is_binary(kind):
-        return pc.cast(column, pa.string())
+    text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_dictionary, pa.types.is_binary)
+    if any(is_text(kind) for is_text in text):
+        return pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
     raise InputError(
         f"the column {name!r} holds {kind}, and identifiers are integers or text; name another one with --id"
     )
 
 
-def plan_layout(schema: pa.Schema, units: Mapping[str, str], wanted: Wanted, recipe: Recipe, *, where: str) -> Layout:
+def plan_layout(
+    schema: pa.Schema, units: Mapping[str, str], wanted: Wanted, recipe: Recipe, *, where: str,
+    with_gaps: frozenset[str] = frozenset(),
+) -> Layout:  # fmt: skip
     """Decide which column is what: what is wanted comes before the recipe, the recipe before a guess.
+
+    A column `with_gaps`, or of floating-point numbers, identifies nothing unless somebody says so.
 
     Raises
     ------
@@ -141,24 +145,25 @@ def plan_layout(schema: pa.Schema, units: Mapping[str, str], wanted: Wanted, rec
     """
     names = schema.names
 
-    def column(role: str, said: str | None, spelt: Sequence[str], guesses: Sequence[str]) -> str | None:
+    def column(said: str | None, spelt: Sequence[str], guesses: Sequence[str]) -> str | None:
         if said is not None:
             if said not in names:
                 raise InputError(f"{where} has no column {said!r}; it has: {_listed(names)}")
             return said
         return positions.find(names, [positions.plain(s) for s in spelt]) or positions.find(names, guesses)
 
-    ra = column("ra", wanted.ra, recipe.ra, positions.RA_NAMES)
-    dec = column("dec", wanted.dec, recipe.dec, positions.DEC_NAMES)
+    ra = column(wanted.ra, recipe.ra, positions.RA_NAMES)
+    dec = column(wanted.dec, recipe.dec, positions.DEC_NAMES)
     for role, found in (("right ascension", ra), ("declination", dec)):
         if found is None:
             raise InputError(
                 f"{where} has no column that looks like a {role}; name it with "
                 f"{'--ra' if role[0] == 'r' else '--dec'}; it has: {_listed(names)}"
             )
-    identifier = column("id", wanted.id, recipe.id, positions.ID_NAMES)
-    if identifier is not None and wanted.id is None and pa.types.is_floating(schema.field(identifier).type):
-        identifier = None
+    unfit = {f.name for f in schema if pa.types.is_floating(f.type)} | with_gaps
+    fit = [name for name in names if name not in unfit]
+    known_id = [positions.plain(name) for name in recipe.id]
+    identifier = column(wanted.id, (), ()) or positions.find(fit, [*known_id, *positions.ID_NAMES])
 
     def optional(spelt: Sequence[str]) -> str | None:
         return positions.find(names, [positions.plain(s) for s in spelt])
@@ -170,6 +175,8 @@ def plan_layout(schema: pa.Schema, units: Mapping[str, str], wanted: Wanted, rec
         raise InputError(f"unknown unit {said!r}; known: {', '.join(positions.UNITS)}")
     taken = {ra, dec, identifier, *(pm if all(pm) else ()), epoch, error} - {None}
     others, kept = _others(names, taken, wanted, recipe, where)
+    flat = {others[f.name] for f in schema if f.name in others and not _is_nested(f.type)}
+    kept = tuple(name for name in kept if name in flat)
     return Layout(
         recipe=recipe, unit=said or "deg", unit_is_said=said is not None, ra=str(ra), dec=str(dec), id=identifier,
         pm=(str(pm[0]), str(pm[1])) if all(pm) else None, epoch=epoch, error=error,
@@ -190,7 +197,7 @@ def _others(
             used.add(name)
     mapped = tuple(others.values())
     for source in names:
-        if source in taken or source in others or source == HEALPIX:
+        if source in taken or source in others or source in (HEALPIX, "__index_level_0__"):  # the index of pandas
             continue
         name = source
         while name in used:
@@ -205,6 +212,11 @@ def _others(
     return others, mapped if recipe.columns else tuple(others.values())
 
 
+def _is_nested(kind: pa.DataType) -> bool:
+    """Lists, structures and bytes stay in the Parquet files; they do not go beside each match."""
+    return pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind)
+
+
 def _stored(kind: pa.DataType) -> pa.DataType:
     """The type a column is stored as: plain text instead of dictionaries and large strings."""
     if pa.types.is_dictionary(kind):
@@ -212,6 +224,11 @@ def _stored(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_large_string(kind):
         return pa.string()
     return pa.float64() if pa.types.is_null(kind) else kind
+
+
+def _trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text without the blanks that fixed-width formats fill it up with."""
+    return pc.utf8_trim_whitespace(column) if pa.types.is_string(column.type) else column
 
 
 def _floats(column: pa.ChunkedArray, factor: float) -> pa.ChunkedArray:

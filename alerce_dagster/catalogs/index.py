@@ -1,6 +1,6 @@
 """The companion index: arrays beside the Parquet that are mapped into memory, so that opening costs nothing.
 
-    zones.npy       int64 (N_ZONES + 1,)  first row of each zone of declination
+    starts.npy      int64                 first row of each bin of RA of each zone of declination (`kernel.bin_of`)
     positions.npy   float64 (n, 2)        RA, Dec in degrees, sorted by zone, then RA
     motions.npy     float32 (n, 3)        mas/yr in RA (with cos dec) and Dec, year of the position; absent without
     rows.arrow      Arrow IPC file        id, position error and the kept columns, in the same order
@@ -11,7 +11,7 @@ All workers of a machine share the pages. Writing takes a sorted stream of bands
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.ipc
 
-from alerce_dagster.catalogs.kernel import N_ZONES, zone_of
+from alerce_dagster.catalogs.kernel import N_ZONES, bin_of, n_bins
 
 MOTION = ("pm_ra", "pm_dec", "epoch")
 
@@ -28,25 +28,34 @@ MOTION = ("pm_ra", "pm_dec", "epoch")
 class Index:
     """An open index; everything in it is mapped, nothing is read."""
 
-    zones: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
     positions: npt.NDArray[np.float64]
     motions: npt.NDArray[np.float32]
     batches: npt.NDArray[np.int64]
     rows: pa.RecordBatchFileReader
+    _opened: dict[int, pa.RecordBatch] = field(default_factory=dict, repr=False)
 
     def take(self, wanted: npt.NDArray[np.int64]) -> pa.Table:
         """The rows with these numbers, in this order."""
-        which = np.searchsorted(self.batches, wanted, side="right") - 1
-        order = np.argsort(which, kind="stable")
-        parts = []
-        for number in np.unique(which):
-            mine = wanted[order[which[order] == number]] - self.batches[number]
-            parts.append(self.rows.get_batch(int(number)).take(pa.array(mine)))
-        if not parts:
+        if not len(wanted):
             return self.rows.schema.empty_table()
+        order = np.argsort(wanted, kind="stable")
+        ascending = wanted[order]
+        edges = np.searchsorted(ascending, self.batches)
+        parts = []
+        for number in np.flatnonzero(np.diff(edges)).tolist():
+            mine = ascending[edges[number] : edges[number + 1]] - self.batches[number]
+            parts.append(self._batch(number).take(pa.array(mine)))
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
-        return pa.Table.from_batches(parts).take(pa.array(back))
+        # One chunk: taking from many is slow.
+        return pa.Table.from_batches(parts).combine_chunks().take(pa.array(back))
+
+    def _batch(self, number: int) -> pa.RecordBatch:
+        """A record batch; it stays mapped, so keeping it costs no memory."""
+        if number not in self._opened:
+            self._opened[number] = self.rows.get_batch(number)
+        return self._opened[number]
 
 
 def open_index(folder: Path) -> Index:
@@ -64,7 +73,7 @@ def open_index(folder: Path) -> Index:
     motions = mapped("motions.npy") if (folder / "motions.npy").exists() else np.empty((0, 3), np.float32)
     try:
         return Index(
-            zones=np.asarray(mapped("zones.npy")),
+            starts=np.asarray(mapped("starts.npy")),
             positions=np.asarray(mapped("positions.npy")),
             motions=np.asarray(motions),
             batches=np.load(folder / "batches.npy"),
@@ -82,7 +91,8 @@ def write_index(folder: Path, n: int, bands: Iterator[pa.Table], schema: pa.Sche
     folder.mkdir(parents=True)
     moving = MOTION[0] in schema.names
     kept = pa.schema([field for field in schema if field.name not in ("ra", "dec", *MOTION)])
-    counts = np.zeros(N_ZONES, np.int64)
+    bins = n_bins(n)
+    counts = np.zeros(N_ZONES * bins, np.int64)
     positions = _ArrayFile(folder / "positions.npy", "<f8", (n, 2))
     motions = _ArrayFile(folder / "motions.npy", "<f4", (n, 3)) if moving else None
     firsts = [0]
@@ -91,9 +101,11 @@ def write_index(folder: Path, n: int, bands: Iterator[pa.Table], schema: pa.Sche
             if not band.num_rows:
                 continue
             ra, dec = band["ra"].to_numpy(), band["dec"].to_numpy()
-            zone = zone_of(dec)
-            order = np.lexsort((dec, ra, zone))
-            counts += np.bincount(zone, minlength=N_ZONES)
+            place = bin_of(ra, dec, bins)
+            order = np.lexsort((dec, ra, place))
+            first = place[order[0]]
+            here = np.bincount(place - first)
+            counts[first : first + len(here)] += here
             positions.append(np.column_stack([ra, dec])[order])
             if motions:
                 motions.append(np.column_stack([band[name].to_numpy() for name in MOTION])[order])
@@ -103,7 +115,7 @@ def write_index(folder: Path, n: int, bands: Iterator[pa.Table], schema: pa.Sche
                 firsts.append(firsts[-1] + batch.num_rows)
     if motions:
         motions.close()
-    np.save(folder / "zones.npy", np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+    np.save(folder / "starts.npy", np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
     np.save(folder / "batches.npy", np.array(firsts, np.int64))
 
 

@@ -1,7 +1,8 @@
 """The compiled search: all catalogue rows within a radius of each position, from arrays sorted by zone and RA.
 
-The sky is cut into zones of declination; inside a zone rows are sorted by right ascension. A search looks at the zones
-that the radius touches and, in each, at the stretch of RA that it can reach.
+The sky is cut into zones of declination, and each zone into as many bins of right ascension as hold a few rows each;
+rows are sorted by zone, then RA. A search looks at the zones that the radius touches and, in each, at the stretch of RA
+that it can reach, which the bins find in one step however large the catalogue is.
 
 Reference: Gray, Nieto-Santisteban & Szalay 2006, "The Zones Algorithm", MSR-TR-2006-52.
 """
@@ -12,6 +13,8 @@ import numpy as np
 ZONE_HEIGHT = 10 / 3600
 """Height of a zone in degrees: a few arcseconds' radius touches one or two of them."""
 N_ZONES = round(180 / ZONE_HEIGHT)
+_ROWS_PER_BIN = 8
+_MOST_BINS = 512
 
 _PAD = 1e-11  # degrees: the windows are a little wider than the radius, the distance decides
 _RADIAN = np.pi / 180
@@ -21,6 +24,16 @@ _MAS = np.pi / 180 / 3.6e6
 def zone_of(dec: np.ndarray) -> np.ndarray:
     """The zone of declinations in degrees, shape (n,), as int64."""
     return np.minimum(np.floor((dec + 90.0) / ZONE_HEIGHT), N_ZONES - 1).astype(np.int64)
+
+
+def n_bins(n: int) -> int:
+    """Into how many bins each zone of a catalogue of n rows is cut."""
+    return int(np.clip(n // (N_ZONES * _ROWS_PER_BIN), 1, _MOST_BINS))
+
+
+def bin_of(ra: np.ndarray, dec: np.ndarray, bins: int) -> np.ndarray:
+    """The bin (zone times `bins` plus bin of RA) of positions in degrees, shape (n,), as int64."""
+    return zone_of(dec) * bins + np.minimum((ra * (bins / 360.0)).astype(np.int64), bins - 1)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -53,41 +66,21 @@ def _moved_haversine(ra1, dec1, ra2, dec2, pm_ra, pm_dec, years):
 
 @numba.njit(cache=True, nogil=True)
 def _first_at_least(positions, first, last, ra):
-    """The first row in [first, last) whose RA is not below `ra`: a guess from even spacing, then ever wider steps."""
-    if last - first <= 8:
-        while first < last and positions[first, 0] < ra:
-            first += 1
-        return first
-    low, high = first, last
-    guess = first + int((last - first) * (ra / 360.0))
-    guess = min(max(guess, first), last - 1)
-    step = 4
-    if positions[guess, 0] < ra:
-        low = guess + 1
-        while low + step < last and positions[low + step, 0] < ra:
-            low = low + step + 1
-            step *= 2
-        high = min(low + step, last)
-    else:
-        high = guess
-        while high - step >= first and positions[high - step, 0] >= ra:
-            high -= step
-            step *= 2
-        low = max(first, high - step)
-    while low < high:
-        middle = (low + high) >> 1
+    """The first row in [first, last) whose RA is not below `ra`."""
+    while first < last:
+        middle = (first + last) >> 1
         if positions[middle, 0] < ra:
-            low = middle + 1
+            first = middle + 1
         else:
-            high = middle
-    return low
+            last = middle
+    return first
 
 
 @numba.njit(cache=True, nogil=True)
-def search(zones, positions, motions, ra, dec, year, radius, widened, query, row, separation):
+def search(starts, positions, motions, ra, dec, year, radius, widened, query, row, separation):
     """Fill `query`, `row` and `separation` (arcsec) with all pairs within `radius` (arcsec); return their number.
 
-    zones : int64 (N_ZONES + 1,), first row of each zone
+    starts : int64 (N_ZONES * bins + 1,), first row of each bin of RA of each zone
     positions : float64 (m, 2), RA and Dec in degrees, sorted by zone, then RA
     motions : float32 (m, 3), mas/yr in RA (with cos dec) and Dec, and the year of the position; or (0, 3)
     ra, dec, year : float64 (n,), degrees and Julian years; a year that is NaN moves nothing
@@ -98,6 +91,8 @@ def search(zones, positions, motions, ra, dec, year, radius, widened, query, row
     found = 0
     limit = np.sin(radius / 3600.0 * (0.5 * _RADIAN)) ** 2
     moving = motions.shape[0] > 0
+    bins = (starts.size - 1) // N_ZONES
+    per_degree = bins / 360.0
     for i in range(ra.size):
         reach = widened[i] / 3600.0 * (1.0 + 1e-9) + _PAD
         south, north = dec[i] - reach, dec[i] + reach
@@ -109,7 +104,7 @@ def search(zones, positions, motions, ra, dec, year, radius, widened, query, row
             cosines = np.cos(south * _RADIAN) * np.cos(north * _RADIAN)
             half = np.arctan(sr / np.sqrt(cosines)) / _RADIAN * (1.0 + 1e-9) + _PAD
         first_zone = max(int(np.floor((south + 90.0) / ZONE_HEIGHT)), 0)
-        last_zone = min(int(np.floor((north + 90.0) / ZONE_HEIGHT)), zones.size - 2)
+        last_zone = min(int(np.floor((north + 90.0) / ZONE_HEIGHT)), N_ZONES - 1)
         for part in range(3):
             low, high = ra[i] - half, ra[i] + half
             if whole or half >= 180.0:
@@ -125,8 +120,9 @@ def search(zones, positions, motions, ra, dec, year, radius, widened, query, row
                     continue
                 low, high = 0.0, high - 360.0
             for zone in range(first_zone, last_zone + 1):
-                last = zones[zone + 1]
-                j = _first_at_least(positions, zones[zone], last, low)
+                nearest = zone * bins + min(max(int(low * per_degree), 0), bins - 1)
+                last = starts[(zone + 1) * bins]
+                j = _first_at_least(positions, starts[nearest], starts[nearest + 1], low)
                 while j < last and positions[j, 0] <= high:
                     if moving and not np.isnan(year[i]):
                         years = year[i] - motions[j, 2]

@@ -21,7 +21,7 @@ from alerce_dagster.catalogs.formats import Source
 from alerce_dagster.catalogs.recipes import Recipe
 from alerce_dagster.errors import InputError, StoreError, store_errors
 
-_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 _BUILDING = ".building-"
 _CURRENT = "current"
 
@@ -48,7 +48,7 @@ class Library:
             When the folder cannot be written to; nothing is left behind.
         """
         if not _NAME.match(name):
-            raise InputError(f"a catalogue's name is a letter, then letters, digits, _ . or -: {name!r} is not")
+            raise InputError(f"a catalogue's name holds letters, digits, _ . and -, and {name!r} does not fit")
         place = self.folder / name
         with store_errors(str(place)):
             place.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ DEC_NAMES = (
 )  # fmt: skip
 ID_NAMES = (
     "id", "sourceid", "objid", "objectid", "oid", "targetid", "catalogid", "designation", "name", "mainid",
-    "identifier", "objname", "objectname", "sourcename", "componentname", "cntr",
+    "identifier", "objname", "objectname", "componentname", "sourcename", "cntr",
 )  # fmt: skip
 
 _ENOUGH = 20  # rows that a look at the ranges needs
@@ -60,7 +60,7 @@ def unit_of(declared: str | None) -> str | None:
     for unit, spellings in {
         "deg": ("deg", "degree", "degrees", "angle[deg]"),
         "rad": ("rad", "radian", "radians"),
-        "hour": ("h", "hr", "hour", "hours", "hourangle", "hms"),
+        "hour": ("h", "hr", "hour", "hours", "hourangle", "hms", "15 deg"),
         "sexagesimal": ("h:m:s", "hh:mm:ss", "d:m:s", "dd:mm:ss", "hh mm ss"),
     }.items():
         if said in spellings:

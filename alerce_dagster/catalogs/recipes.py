@@ -21,6 +21,8 @@ class Recipe:
     page: str = ""
     """Where the files are to be had."""
     citation: str = ""
+    names: tuple[str, ...] = ()
+    """Columns of a file that comes without a header."""
     ra: tuple[str, ...] = ()
     dec: tuple[str, ...] = ()
     id: tuple[str, ...] = ()

@@ -26,7 +26,7 @@ def read_text(
 
     `blanks`: columns are separated by blanks, else by comma, tab, semicolon or bar, whichever the header has.
     """
-    header, comments, skipped = _header(file)
+    header, comments, skipped = _header(file, blanks)
     if blanks:
         yield from _separated_by_blanks(file, names, at)
         return
@@ -59,7 +59,7 @@ def read_text(
                 at(raw.tell())
 
 
-def _header(file: Path) -> tuple[str, list[str], int]:
+def _header(file: Path, blanks: bool) -> tuple[str, list[str], int]:
     """The header line, the comment lines above it, and how many lines to skip to it."""
     opener = gzip.open if file.suffix == ".gz" else open
     with opener(file, "rt", encoding="utf-8-sig", errors="replace") as stream:
@@ -69,6 +69,10 @@ def _header(file: Path) -> tuple[str, list[str], int]:
             if text.startswith("#") or not text.strip():
                 comments.append(text)
                 continue
+            if not blanks and _n_fields(text) == 1 and not comments:
+                following = next(stream, "").rstrip("\r\n")
+                if _n_fields(following) > 1:  # a title above the header, as TNS has it
+                    return following, [text], 1
             # "# ra, dec" straight above the numbers is a header all the same.
             last = comments[-1] if comments else ""
             is_header = last.startswith("#") and not comments[0].startswith("# %ECSV")
@@ -148,7 +152,11 @@ def _wider(known: pa.DataType, column: pa.ChunkedArray) -> pa.DataType:
     def every(pattern: str) -> bool:
         return bool(pc.all(pc.match_substring_regex(column, pattern)).as_py())
 
-    if known == pa.int64() and every(r"^[+-]?(0|[1-9]\d{0,17})$"):
+    if known == pa.int64() and every(r"^[+-]?(0|[1-9]\d{0,18})$"):
+        try:
+            pc.cast(column, pa.int64())
+        except pa.ArrowInvalid:
+            return pa.string()  # beyond 64 bits
         return known
     if not every(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$") or not every(r"^[+-]?(0?\.|0$|0[eE]|[1-9.])"):
         return pa.string()

@@ -16,7 +16,8 @@ HEADINGS = {
 }
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
@@ -56,7 +57,7 @@ def _data(d: dict[str, Any]) -> str:
     training = d["training_set"]
     rows = [[name, str(training["alerts"][name]), str(training["objects"][name])] for name in d["classes"]]
     left = ", ".join(f"{n} {label}" for label, n in training["left_out"].items()) or "nothing"
-    return "## Training set\n\n" + _table(["class", "alerts", "objects"], rows) + f"\n\nLeft out: {left}."
+    return "## Training set\n\n" + table(["class", "alerts", "objects"], rows) + f"\n\nLeft out: {left}."
 
 
 def _figures(d: dict[str, Any]) -> str:
@@ -72,7 +73,7 @@ def _figures(d: dict[str, Any]) -> str:
         ("per_alert", "Every alert counts once"),
     ):
         rows = [[HEADINGS[k], *(figure(m[k][weighting][name]) for name in names)] for k in HEADINGS if k in m]
-        blocks.append(f"{meaning}:\n\n" + _table(["", "accuracy", "macro-F1", "ECE", "Brier"], rows))
+        blocks.append(f"{meaning}:\n\n" + table(["", "accuracy", "macro-F1", "ECE", "Brier"], rows))
     own = m["model"]["per_object"]
     rows = [
         [
@@ -83,7 +84,7 @@ def _figures(d: dict[str, Any]) -> str:
         for i, name in enumerate(d["classes"])
     ]
     head = ["true class", "precision", "recall", "F1", *(f"as {name}" for name in d["classes"])]
-    blocks.append("Per class, and the confusion matrix in objects:\n\n" + _table(head, rows))
+    blocks.append("Per class, and the confusion matrix in objects:\n\n" + table(head, rows))
     return "\n\n".join(blocks)
 
 

@@ -10,7 +10,22 @@ import sys
 import typer
 from rich.console import Console
 
-from alerce_dagster.cli import admin, catalog, classify, filters, quarantine, run, simulate
+from alerce_dagster.cli import (
+    admin,
+    backfill,
+    catalog,
+    classify,
+    explain,
+    features,
+    filters,
+    light_curves,
+    outliers,
+    quarantine,
+    run,
+    serve,
+    simulate,
+    watch,
+)
 from alerce_dagster.errors import AlerceError, InputError
 
 app = typer.Typer(
@@ -26,13 +41,20 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("simulate")(simulate.simulate)
 app.command("predict-stamps")(classify.predict_stamps)
+app.command("classify")(light_curves.classify)
+app.command("explain")(explain.explain)
+app.command("features")(features.features)
 app.command("xmatch")(catalog.xmatch)
 app.command("status")(admin.status)
 app.command("doctor")(admin.doctor)
 app.command("ui")(admin.ui)
+app.command("serve")(serve.serve)
 app.add_typer(admin.database, name="db")
+catalog.app.command("backfill")(backfill.backfill)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(watch.app, name="watch")
+app.add_typer(outliers.app, name="outliers")
 app.add_typer(filters.app, name="filter")
 
 RUN_FAILED, NOTHING_READ, STORE_UNUSABLE, INTERRUPTED = 1, 3, 4, 130

@@ -43,7 +43,11 @@ def status() -> None:
         "detections",
         "objects",
         "matched",
+        "hosts",
+        "features",
         "classified",
+        "identity",
+        "watched",
         "balances",
     )
     for column in table.columns[2:-1]:
@@ -126,7 +130,7 @@ def ui(
     prepare_dagster_home(settings)
     with warm_instance(settings):
         pass  # runs of killed processes are ended: they would keep the daemon waiting
-    port = _free_port(host, port)
+    port = free_port(host, port)
     Console().print(f"Dagster UI: [bold]http://{host}:{port}[/]   (Ctrl-C ends it)", highlight=False)
     workspace = str(resources.files("alerce_dagster") / "workspace.yaml")
     command = [sys.executable, "-m", "dagster", "dev", "-h", host, "-p", str(port), "-w", workspace]
@@ -200,12 +204,13 @@ def _disk(home: Path) -> str:
 
 
 def _port(port: int) -> str:
-    if _free_port("127.0.0.1", port) != port:
-        raise InputError(f"in use; give another one: alerce-dagster ui --port {_free_port('127.0.0.1', port)}")
+    if free_port("127.0.0.1", port) != port:
+        raise InputError(f"in use; give another one: alerce-dagster ui --port {free_port('127.0.0.1', port)}")
     return "free"
 
 
-def _free_port(host: str, port: int) -> int:
+def free_port(host: str, port: int) -> int:
+    """The first port from `port` on that nobody uses; raises InputError when none of fifty is free."""
     for candidate in range(port, port + 50):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -14,7 +14,7 @@ from alerce_dagster.errors import InputError
 
 app = typer.Typer(help="Reference catalogues for the cross-match.", no_args_is_help=True)
 
-Named = Annotated[str | None, typer.Option(metavar="COLUMN")]
+_SHOWN = 12  # names of columns in the list
 
 
 @app.command()
@@ -66,6 +66,8 @@ def add(
     with _bar(progress) as update:
         files = [_local(place, settings, update) for place in places]
         source = open_source(files, format, names.split() if names else None)
+        if source.format == "text" and source.names is None and known.names:
+            source = replace(source, names=known.names)
         card, is_new = Library(settings.catalogs).add(name, source, wanted, known, update)
     console = Console(soft_wrap=True)
     console.print(
@@ -91,12 +93,17 @@ def list_() -> None:
         for card, current in library.cards(name):
             table.add_row(
                 name, card.snapshot, "yes" if current else "no", f"{card.n_rows:,}", f"{card.n_bytes / 1e6:,.1f}",
-                f"{card.sky_fraction:.1%}", f"{card.radius:g}″", card.created_at[:16], " ".join(card.columns),
+                f"{card.sky_fraction:.1%}", f"{card.radius:g}″", card.created_at[:16], _listed(list(card.columns)),
             )  # fmt: skip
     if not table.row_count:
         Console().print("no catalogues yet; alerce-dagster catalog recipes says where to get some")
         return
     wide_console().print(table)
+
+
+def _listed(names: list[str]) -> str:
+    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return " ".join(names[:_SHOWN]) + rest
 
 
 @app.command()

@@ -54,6 +54,26 @@ def _stamp_classifier(folder: Path | None):
         raise StoreError(f"{error}; remove that folder, and the shipped model is used") from error
 
 
+@lru_cache(maxsize=2)
+def _light_curve_classifier(folder: Path | None):
+    from alerce_dagster.classifiers.light_curve_model import LightCurveClassifier
+
+    try:
+        return LightCurveClassifier.load(folder)
+    except (ValueError, OSError) as error:
+        raise StoreError(f"{error}; remove that folder, and the shipped model is used") from error
+
+
+@lru_cache(maxsize=2)
+def _outlier_model(folder: Path | None):
+    from alerce_dagster.classifiers.outliers import OutlierModel
+
+    try:
+        return OutlierModel.load(folder)
+    except (ValueError, OSError) as error:
+        raise StoreError(f"{error}; remove that folder, and the shipped model is used") from error
+
+
 class StoresResource(dg.ConfigurableResource):
     """The database and the archive that the environment names (`alerce_dagster.settings`)."""
 
@@ -124,6 +144,16 @@ class ModelsResource(dg.ConfigurableResource):
         # The link is resolved, so that a newly promoted model is another key of the cache.
         return _stamp_classifier(champion.resolve() if champion else None)
 
+    def outlier_model(self):
+        """The outlier detectors, likewise."""
+        champion = champion_folder(Settings.from_environment(), "outlier_model")
+        return _outlier_model(champion.resolve() if champion else None)
+
+    def light_curve_classifier(self):
+        """The light-curve classifier, likewise."""
+        champion = champion_folder(Settings.from_environment(), "light_curve_classifier")
+        return _light_curve_classifier(champion.resolve() if champion else None)
+
 
 class CatalogsResource(dg.ConfigurableResource):
     """The reference catalogues under ALERCE_HOME, and those that ALERCE_CDS_XMATCH asks the CDS service for."""
@@ -139,4 +169,4 @@ class CatalogsResource(dg.ConfigurableResource):
 def champion_folder(settings: Settings, name: str) -> Path | None:
     """Folder of the promoted model, or None while the shipped one is in use."""
     folder = settings.models / name / "champion"
-    return folder if (folder / "model.onnx").exists() else None
+    return folder if (folder / "model.json").exists() else None

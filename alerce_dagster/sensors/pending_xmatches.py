@@ -24,7 +24,7 @@ _UNFINISHED = [
 def look_up_pending(context: dg.OpExecutionContext, stores: StoresResource, catalogs: CatalogsResource) -> None:
     """Run `complete_pending` on everything that waits."""
     from alerce_dagster.errors import AlerceError
-    from alerce_dagster.stages.xmatches import complete_pending
+    from alerce_dagster.stages.pending_xmatches import complete_pending
 
     try:
         counts = complete_pending(open_stores(Settings.from_environment()), catalogs.open(), context.run_id)
@@ -41,7 +41,7 @@ def complete_xmatches() -> None:
 
 
 @dg.sensor(
-    job_name=_JOB,
+    job_name=_JOB,  # by name: given the job itself, Dagster warns of a parameter of its own
     minimum_interval_seconds=_EVERY,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts a run when objects wait for a cross-match service, and none of them is under way.",
@@ -54,8 +54,11 @@ def pending_xmatches(context: dg.SensorEvaluationContext, catalogs: CatalogsReso
 
     if context.instance.get_runs_count(dg.RunsFilter(job_name=_JOB, statuses=_UNFINISHED)):
         return dg.SkipReason("a run is under way")
-    database = Database(Settings.from_environment().database_url)
-    if (database.is_sqlite and not Path(str(database.url.database)).exists()) or current(database) is None:
+    database_url = Settings.from_environment().database_url
+    if database_url.startswith("sqlite:///") and not Path(database_url.removeprefix("sqlite:///")).exists():
+        return dg.SkipReason("nothing has been stored yet")
+    database = Database(database_url)
+    if current(database) is None:
         return dg.SkipReason("nothing has been stored yet")
     with database.reading() as connection:
         waiting = xmatches.pending(connection)

@@ -21,7 +21,8 @@ _NAMES = [
 ]
 _INTEGERS = [*(f"objectidps{rank}" for rank in _RANKS), "nmtchps", "nframesref"]
 CATALOGUE = np.dtype([*((name, "f8") for name in _NAMES), *((name, "i8") for name in _INTEGERS)])
-_UNMEASURED = {"sgmag": (0.15, 0.45), "srmag": (0.05, 0.22), "simag": (0.08, 0.10), "szmag": (0.10, 0.22)}
+_LIMITS = {"sgmag": 22.3, "srmag": 22.2, "simag": 21.9, "szmag": 21.2}  # about the depth of Pan-STARRS1
+_UNMEASURED = {"sgmag": (0.10, 0.30), "srmag": (0.05, 0.18), "simag": (0.08, 0.08), "szmag": (0.06, 0.12)}
 
 
 def catalogue(rng: np.random.Generator, things: Objects, where: Places) -> np.ndarray:
@@ -34,15 +35,15 @@ def catalogue(rng: np.random.Generator, things: Objects, where: Places) -> np.nd
     # The deeper catalogue resolves what ZTF's reference image does not.
     distance = np.where(
         lonely,
-        rng.gamma(2.2, 4.8, n).clip(0.3, 29),
-        np.hypot(things.offset, rng.rayleigh(0.07, n) * rng.lognormal(0, 0.5, n)),
+        rng.gamma(2.2, 5.4, n).clip(0.3, 29),
+        np.hypot(things.offset, rng.rayleigh(0.1, n) * rng.lognormal(0, 0.55, n)),
     )
     thin = np.exp(-0.9 * where.crowding)
     distances = np.empty((n, 3))
     distances[:, 0] = distance
     distances[:, 1] = np.maximum(distance, 1.0) + thin * rng.gamma(1.5, 5.0, n)
     distances[:, 2] = distances[:, 1] + thin * rng.gamma(1.5, 4.5, n)
-    r_mag = np.stack([things.ref_mag[:, 1], *(21.8 - rng.exponential(1.3, (2, n))).clip(13, None)], axis=1)
+    r_mag = np.stack([things.ref_mag[:, 1], *(22.15 - rng.exponential(1.45, (2, n))).clip(13, None)], axis=1)
     r_mag[lonely, 0] = (22.0 - rng.exponential(1.0, lonely.sum())).clip(14, None)
     # Magnitudes of a point-source fit to a galaxy scatter.
     r_mag[:, 0] += np.where(galaxy, np.abs(rng.normal(0.6, 0.6, n)), 0.03 * rng.standard_normal(n))
@@ -50,7 +51,7 @@ def catalogue(rng: np.random.Generator, things: Objects, where: Places) -> np.nd
     score = np.stack([where.star_score, *rng.beta(0.3, 0.35, (2, n))], axis=1)
     score[:, 1:][rng.random((n, 2)) < 0.27] = 0.5  # where Pan-STARRS1 has too few measurements
     # nothing within 30 arcsec, mostly south of the catalogue
-    bare = (rng.random(n) < 0.06) | (things.dec < -30)
+    bare = (rng.random(n) < 0.02) | (things.dec < -30)
     for rank in _RANKS:
         at = rank - 1
         found = (distances[:, at] < 30) & ~bare
@@ -59,6 +60,7 @@ def catalogue(rng: np.random.Generator, things: Objects, where: Places) -> np.nd
             missing = rng.random(n) < _UNMEASURED[name][at > 0] * faint
             noise = rng.standard_t(3, n).clip(-5, 5) * np.where(galaxy & (at == 0), 0.35, 0.06)
             mag = np.round(r_mag[:, at] + tilt * colour[:, at] + noise, 4)
+            missing |= mag > _LIMITS[name] + 0.3 * rng.standard_normal(n)
             rows[f"{name}{rank}"] = np.where(found & ~missing, mag, ABSENT)
         rows[f"sgscore{rank}"] = np.where(found, np.round(score[:, at], 6), ABSENT)
         rows[f"distpsnr{rank}"] = np.where(found, distances[:, at], ABSENT)

@@ -16,6 +16,7 @@ from alerce_dagster.simulation.artefacts import EDGE, POINT, add_artefact, add_g
 SIZE = 63
 GAIN = 6.2  # electrons per DN
 SATURATION = 55_000.0  # DN
+_WINGS = 0.1  # of the flux of a point source
 # A difference image of limit m (5 sigma) and zero point z has this many times its pixel noise as flux error.
 FLUX_ERROR_PER_PIXEL_NOISE = 7.0
 
@@ -43,6 +44,7 @@ class Scene(NamedTuple):
     background: np.ndarray  # (n,) DN
     noise: np.ndarray  # (n,) DN per pixel of the science image
     seeing: np.ndarray  # (n,) pixel
+    ref_noise: np.ndarray  # (n,) DN per pixel of the template
     ref_seeing: np.ndarray  # (n,) pixel
     depths: np.ndarray  # (n, 4) pixels to the edge of the detector left, right, below and above the candidate
 
@@ -66,10 +68,10 @@ def _texture(rng: np.random.Generator, n: int) -> np.ndarray:
     the kernel that matched its seeing.
     """
     kernel = rng.normal(0, 0.065, n)
-    mean = np.array([[-0.035, 0.010], [0.245, 0.255], [-0.025, 0.04]])
-    correlation = mean + rng.normal(0, 1, (n, 3, 2)) * np.array([[0.032, 0.032], [0.04, 0.04], [0.025, 0.025]])
+    mean = np.array([[-0.055, 0.010], [0.195, 0.215], [-0.025, 0.04]])
+    correlation = mean + rng.normal(0, 1, (n, 3, 2)) * np.array([[0.042, 0.036], [0.015, 0.015], [0.025, 0.025]])
     correlation[:, 2] += kernel[:, None]
-    correlation[:, 1] += np.abs(kernel)[:, None] * 0.5
+    correlation[:, 1] += rng.normal(0, 0.03, (n, 1))  # how finely the exposures were resampled: alike in x and y
     return 0.5 * correlation
 
 
@@ -81,13 +83,20 @@ def crop(images: np.ndarray, depths: np.ndarray) -> np.ndarray:
 
 
 def background(noise: np.ndarray) -> np.ndarray:
-    """Background (DN) of a science image of the given noise per pixel (DN), as the two go together in real
-    ones."""
-    return np.maximum(5.3 * noise**2 - 61, 30.0)
+    """Background (DN) of a science image of the given noise per pixel (DN): in real ones the two hardly go together."""
+    return 108.0 * noise**0.155
 
 
 @njit(cache=True, nogil=True)
 def _add_point(image, x, y, flux, fwhm):
+    """A Moffat profile of beta = 3, and one three times as wide with some of the flux for the wings (Racine 1996, PASP
+    108, 699, needs such sums)."""
+    _add_moffat(image, x, y, (1.0 - _WINGS) * flux, fwhm)
+    _add_moffat(image, x, y, _WINGS * flux, 3.0 * fwhm)
+
+
+@njit(cache=True, nogil=True)
+def _add_moffat(image, x, y, flux, fwhm):
     """A Moffat profile of beta = 3, out to where it no longer matters."""
     middle = SIZE // 2
     scale = 4.0 * (2.0 ** (1.0 / 3.0) - 1.0) / fwhm**2  # 1/alpha^2
@@ -136,14 +145,14 @@ def _correlated(white, near_x, near_y, far):
 @njit(cache=True, nogil=True)
 def _render(
     x, y, flux, radius, sersic, axis_ratio, angle, difference_flux, positive, look,
-    source_x, source_y, background, sigma, seeing, ref_seeing, depths, noise, draws, texture, images,
+    source_x, source_y, background, sigma, seeing, ref_sigma, ref_seeing, depths, noise, draws, texture, images,
 ):  # fmt: skip
     for a in range(background.size):
         science_scene = np.zeros((SIZE, SIZE))
         template_scene = np.zeros((SIZE, SIZE))
         source = np.zeros((SIZE, SIZE))
-        # pixels are as large as the seeing is sharp: their square blurs too
-        blurred, ref_blurred = np.sqrt(seeing[a] ** 2 + 0.2), np.sqrt(ref_seeing[a] ** 2 + 0.2)
+        # the seeing of the headers includes what the wings add to the width
+        blurred, ref_blurred = 0.95 * seeing[a], 0.95 * ref_seeing[a]
         for k in range(flux.shape[1]):
             if flux[a, k] <= 0.01:
                 continue
@@ -159,7 +168,6 @@ def _render(
             _add_point(source, source_x[a], source_y[a], sign * difference_flux[a], blurred)
         # what the matching of the two point spread functions leaves of stars
         mismatch = 0.16 * (draws[a, 7] - 0.5)
-        ref_sigma = 0.23 * sigma[a] * np.exp(draws[a, 6] - 0.5)
         science, template, difference = images[a, 0], images[a, 1], images[a, 2]
         ref_noise = _correlated(noise[a, 1], texture[a, 1, 0], texture[a, 1, 1], 0.0)
         own_noise = _correlated(noise[a, 0], texture[a, 0, 0], texture[a, 0, 1], 0.0)
@@ -168,7 +176,7 @@ def _render(
             for i in range(SIZE):
                 signal = max(science_scene[j, i] + source[j, i], 0.0)
                 grain[j, i] = np.sqrt(sigma[a] ** 2 + signal / GAIN) * own_noise[j, i]
-                smooth = np.sqrt(ref_sigma**2 + template_scene[j, i] / GAIN / 15) * ref_noise[j, i]
+                smooth = np.sqrt(ref_sigma[a] ** 2 + template_scene[j, i] / GAIN / 15) * ref_noise[j, i]
                 science[j, i] = background[a] + science_scene[j, i] + source[j, i] + grain[j, i]
                 template[j, i] = background[a] + template_scene[j, i] + smooth
                 grain[j, i] -= smooth

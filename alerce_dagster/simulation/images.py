@@ -48,7 +48,7 @@ def calibration(pid: np.ndarray, zero_point: np.ndarray, crowding: np.ndarray, c
     """Photometric calibration of images (dtype CALIBRATION): more stars, smaller errors, as in real packets."""
     rows = np.zeros(pid.size, CALIBRATION)
     field = np.floor(8 * crowding) / 8  # images have one density of stars, whichever object asks
-    stars = np.exp(5.9 + 1.9 * field + 0.6 * scatter(pid, 0)).clip(90, 2150 + 40 * scatter(pid, 8))
+    stars = np.exp(6.25 + 1.5 * field + 0.7 * scatter(pid, 0)).clip(90, 2150 + 40 * scatter(pid, 8))
     rms = 0.0375 * np.exp(-0.2 * (np.log(stars) - 6.5) + 0.2 * scatter(pid, 1))
     colour_rms = (0.334 - 0.04 * np.exp(0.9 * scatter(pid, 2))).clip(0.1)
     logs = np.log(stars), np.log(rms), np.log(colour_rms)

@@ -268,7 +268,7 @@ def _forced(
     thing, place, row = told
     epoch, field = order[thing, place], things.field[thing]
     band, mjd, limit = sky.band[epoch], sky.mjd[field, epoch], sky.limit[field, epoch]
-    error = measurements.forced_error(limit)
+    error = np.round(measurements.forced_error(limit), measurements.DIGITS)
     east = (things.ra - where.ref_ra + 180) % 360 - 180
     distance = np.hypot(east * np.cos(np.radians(things.dec)), things.dec - where.ref_dec) * 3600
     columns = {
@@ -276,11 +276,11 @@ def _forced(
         "image_id": image_id(mjd, where.rcid[thing]),
         "mjd": mjd,
         "band": _bands(sky, band),
-        "flux": flux[thing, epoch] + error * rng.standard_normal(thing.size),
+        "flux": np.round(flux[thing, epoch] + error * rng.standard_normal(thing.size), measurements.DIGITS),
         "flux_err": error,
         "mag_limit": limit,
         "zero_point": sky.zero_point[field, epoch],
-        "seeing": sky.seeing[field, epoch],
+        "seeing": np.round(sky.seeing[field, epoch], measurements.DIGITS),
         "status": _repeated(["0"], np.zeros(thing.size, np.int64)),
         "ref_distance": distance[thing],
         "ref_mag": things.ref_mag[thing, band],

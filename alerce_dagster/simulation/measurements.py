@@ -19,7 +19,10 @@ DETECTION_SNR = 5.5  # on the noise that gives the limit
 _KINDS = {"double": "f8", "float": "f4", "int": "i8", "long": "i8"}
 _NUMERIC = [f for f in PRV_CANDIDATE if f.type.rstrip("?~") in _KINDS and not f.name.startswith("ss")]
 DETECTION = np.dtype([(f.name, _KINDS[f.type.rstrip("?~")]) for f in _NUMERIC])
-FLUX_DIGITS = 4  # decimals of a magnitude that survive: what lies below differs between mathematical libraries
+# What lies below differs between processors, whose vector units round functions differently: everything that comes from
+# such a function is computed in doubles and rounded.
+FLUX_DIGITS = 4  # of a magnitude
+DIGITS = 6  # of anything else
 
 
 def limit_noise(limit: np.ndarray) -> np.ndarray:
@@ -102,18 +105,21 @@ def _photometry(
     rng: np.random.Generator, rows: np.ndarray, flux: np.ndarray, snr: np.ndarray, bogus: np.ndarray
 ) -> None:
     n, log = snr.size, np.log(snr)
-    rows["magpsf"] = np.round(AB_ZERO_POINT - 2.5 * np.log10(np.abs(flux)), FLUX_DIGITS)
+    rows["magpsf"] = np.round(AB_ZERO_POINT - 2.5 * np.log10(np.abs(flux, dtype=float)), FLUX_DIGITS)
     rows["sigmapsf"] = np.exp(-1.0 - 0.432 * log + 0.23 * rng.standard_normal(n)).clip(0.015, 0.22)
     rows["sigmagap"] = np.exp(0.169 - 0.816 * log + 0.2 * rng.standard_normal(n)).clip(0.012, 0.8)
-    rows["sigmagapbig"] = 1.31 * rows["sigmagap"] ** 1.024 * rng.lognormal(0, 0.07, n)
+    rows["sigmagapbig"] = 1.31 * rows["sigmagap"].astype(float) ** 1.024 * rng.lognormal(0, 0.07, n)
     wide = np.where(bogus, 0.22, 0.06 + 0.45 / snr)
     rows["magdiff"] = np.where(bogus, 0.12, 0.01) + wide * rng.standard_t(4, n).clip(-4, 4) * 0.8
     rows["magap"] = rows["magpsf"] + rows["magdiff"]
     rows["magapbig"] = rows["magap"] - 0.02 + 0.6 * rows["sigmagap"] * rng.standard_normal(n)
     rows["magfromlim"] = rows["diffmaglim"] - rows["magap"]
     rows["sky"] = 0.4 * rng.standard_t(2.5, n).clip(-9, 9)
-    rows["chipsf"] = np.exp(-1.75 + 1.0 * log + np.where(bogus, 0.7, 0.0) + 0.55 * rng.standard_normal(n)).clip(0.6)
-    rows["scorr"] = np.maximum(snr * np.exp(0.05 + 0.2 * rng.standard_normal(n)) / (1 + snr / 60) ** 0.7, 5.01)
+    loose = np.clip(np.log(snr / 12) / 3, 0, 1)
+    rows["chipsf"] = np.exp(-1.95 + log + 0.7 * bogus + (0.28 + 0.5 * loose) * rng.standard_normal(n)).clip(0.6)
+    expected = snr / (1 + snr / 60) ** 1.15  # a matched filter does not like what differs from its model
+    significance = expected * np.exp(0.27 + (0.15 + 0.35 * loose) * rng.standard_normal(n))
+    rows["scorr"] = np.round(significance, DIGITS).clip(5.01)
 
 
 def _shape(
@@ -123,11 +129,11 @@ def _shape(
     bogus, subclass = things.of("bogus")[thing], things.subclass[thing]
     # The ends of negative ones are cut: SExtractor sees a smaller spot. Pixels and cosmic rays are sharper than stars.
     sharp = np.isin(subclass, ("hot pixel", "cosmic ray", "saturated star"))
-    bimodal = np.where(rng.random(n) < np.where(things.of("asteroid", "SN")[thing], 0.06, 0.28), 0.6, 1.1)
+    bimodal = np.where(rng.random(n) < np.where(things.of("asteroid", "SN")[thing], 0.06, 0.26), 0.65, 1.12)
     bimodal = np.where(sharp, 0.62, bimodal)
     rows["fwhm"] = np.round(seeing * bimodal * rng.lognormal(0.02, np.where(bogus, 0.4, 0.22), n), 2).clip(1.0, 12)
     rows["seeratio"] = np.clip((1.25 + 0.68 * seeing) * rng.lognormal(0, 0.07, n) / rows["fwhm"], 0.5, 2)
-    rows["aimage"] = np.round(0.593 * rows["fwhm"] ** 0.365 * rng.lognormal(0, 0.13, n), 3)
+    rows["aimage"] = np.round(0.59 * rows["fwhm"].astype(float) ** 0.355 * rng.lognormal(0, 0.16, n), 3)
     rows["elong"] = 1.005 + np.where(bogus, 0.19, 0.10 - 0.04 * bright) * rng.lognormal(0, 0.75, n)
     rows["bimage"] = np.round(rows["aimage"] / rows["elong"], 3)
     rows["elong"] = rows["aimage"] / rows["bimage"]

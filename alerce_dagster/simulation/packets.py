@@ -106,6 +106,7 @@ def _scene(world: World, rng: np.random.Generator, chunk: np.ndarray) -> stamps.
         background=stamps.background(noise) * rng.lognormal(0, 0.35, n),
         noise=noise * rng.lognormal(0.0, 0.16, n),
         seeing=seeing,
+        ref_noise=1.42 * rng.lognormal(0, 0.22, n),
         ref_seeing=seeing * rng.normal(1.0, 0.09, n),
         depths=np.stack([across, WIDTH - across, up, HEIGHT - up], axis=1),
     )

@@ -12,7 +12,7 @@ from alerce_dagster.simulation.survey import Exposures
 from alerce_dagster.surveys.ztf.schema import PIXEL_SCALE
 
 WIDTH, HEIGHT = 3072, 3080  # pixels of a readout channel
-NEIGHBOURS = 24
+NEIGHBOURS = 64
 _MARGIN = 20.0  # pixel: closer to an edge only artefacts are found
 
 
@@ -64,8 +64,11 @@ def places(rng: np.random.Generator, things: Objects, sky: Exposures) -> Places:
     score = np.where(nucleus, np.where(galaxy, rng.beta(1, 2, n), 1 - rng.exponential(0.04, n)), score)
     score = np.where(transient, rng.beta(0.7, 5, n), score)
     faint = np.clip(things.ref_mag[:, 1] - 19.5, 0, 4)
-    stellar = (0.012 + rng.exponential(0.008, n)) * np.exp(0.75 * faint)
-    extended = np.where(transient, 0.035 + rng.exponential(0.06, n), 0.015 + rng.exponential(0.01, n))
+    magnitude, scatter = things.ref_mag[:, 1], rng.standard_normal(n)
+    ref_mag_err = np.exp(-5.68 + 0.103 * magnitude + 0.6 * faint + 0.3 * scatter)
+    ref_mag_err = np.where(things.of("AGN"), np.exp(-8.92 + 0.274 * magnitude + 0.22 * scatter), ref_mag_err)
+    ref_mag_err = np.where(transient, 0.045 + rng.gamma(3.0, 0.02, n), ref_mag_err)
+    ref_mag_err = np.where(lonely, np.exp(-16.41 + 0.664 * magnitude + 0.2 * scatter), ref_mag_err)
     span = 1950 * rng.random(n) ** 0.7
     covered = np.exp(rng.normal(6.85, 1.05, n)).clip(30, 4300).astype(int)
     seen = (covered * rng.beta(0.7, 1.3, n)).astype(int) + 1
@@ -79,7 +82,7 @@ def places(rng: np.random.Generator, things: Objects, sky: Exposures) -> Places:
         crowding=crowding,
         ref_ra=(things.ra + things.offset * np.cos(towards) / 3600 / cos_dec) % 360,
         ref_dec=things.dec + things.offset * np.sin(towards) / 3600,
-        ref_mag_err=np.where(galaxy, extended, stellar).clip(0.012, 0.36),
+        ref_mag_err=ref_mag_err.clip(0.012, 0.36),
         ref_chi=chi,
         ref_sharp=np.where(lonely, rng.normal(-0.2, 0.25, n), sharp),
         star_score=np.clip(score, 0, 1),
@@ -97,8 +100,8 @@ def _neighbours(rng: np.random.Generator, crowding: np.ndarray) -> np.ndarray:
     """Other sources of the cutouts: from a handful at the poles to a crowd in the plane, more of the faint ones."""
     n = crowding.size
     where = rng.uniform(-38, 38, (n, NEIGHBOURS, 2))
-    mag = 22.9 - rng.exponential(1.65, (n, NEIGHBOURS))
-    number = rng.poisson(11 + 15 * crowding)
+    mag = 24.0 - rng.exponential(1.65, (n, NEIGHBOURS))  # the faintest roughen the background
+    number = rng.poisson(21 + 29 * crowding)
     mag[np.arange(NEIGHBOURS) >= number[:, None]] = 40.0
     return np.concatenate([where, mag[..., None]], axis=2)
 

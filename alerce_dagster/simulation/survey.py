@@ -34,6 +34,7 @@ class SurveyModel(NamedTuple):
     midnight: float  # UTC hour of the site's midnight
     hours: float  # farthest from the meridian, in hours
     cadence: tuple[float, ...]  # shares of fields that are visited every night, every second, third ...
+    irregular: float  # share of the planned visits that are not made; as many are made unplanned
     pair_gap: tuple[float, float]  # d between the bands of one night
     spacing: int  # s from one exposure to the next
     exposure_time: float  # s
@@ -62,7 +63,8 @@ ZTF = SurveyModel(
     first_field=200,
     midnight=8.0,
     hours=5.0,
-    cadence=(0.20, 0.40, 0.25, 0.15),
+    cadence=(0.30, 0.42, 0.20, 0.08),
+    irregular=0.15,
     pair_gap=(0.02, 0.06),
     spacing=38,
     exposure_time=30.0,
@@ -127,6 +129,7 @@ def exposures(
     clear[history:] = True
     every = 1 + rng.choice(len(model.cadence), ra.size, p=model.cadence)
     planned = (np.arange(ra.size)[:, None] + np.arange(n_nights)) % every[:, None] == 0
+    planned ^= rng.random(planned.shape) < model.irregular * np.where(planned, 1, 1 / np.maximum(every - 1, 1)[:, None])
     visited = planned & (np.abs(hours) < model.hours) & clear
     if not visited[:, history:].any():  # a small survey, or a night between two visits
         visited[:, history:] = np.abs(hours[:, history:]) < model.hours

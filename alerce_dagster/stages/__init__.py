@@ -1,8 +1,8 @@
 """What each asset does, without Dagster: read from the stores, compute, write back, and account for every alert.
 
-One module per stage, in the order of the data: alerts, stamps, detections, objects, xmatches, classifications. A stage
-takes the night's batches that have no ledger entry yet, so a stage that was killed is simply run again, and a night
-that is complete costs nothing. `VERSIONS` says what counts as done: raise a stage's number when its products change.
+One module per stage, in the order of `ledger.STAGES` (watch_matches in `watch`). A stage takes the night's batches that
+have no ledger entry yet, so a stage that was killed is simply run again, and a night that is complete costs nothing.
+`VERSIONS` says what counts as done: raise a stage's number when its products change.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,15 @@ from alerce_dagster.storage import Stores
 from alerce_dagster.storage.ledger import Entry
 from alerce_dagster.surveys import Survey
 
-VERSIONS = {"alerts": "1", "stamps": "1", "detections": "1", "objects": "1"}
+VERSIONS = {
+    "alerts": "1",
+    "stamps": "1",
+    "detections": "1",
+    "objects": "1",
+    "hosts": "1",
+    "identity": "1",
+    "watch_matches": "1",
+}
 
 FIRST_NIGHT = date(2017, 1, 1)
 """The first partition: ZTF numbers its nights from this day."""

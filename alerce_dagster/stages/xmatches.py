@@ -1,13 +1,12 @@
 """Stage xmatches: what every reference catalogue has at the place of each object that had an alert.
 
 All matches within the catalogue's radius are kept, and so is what their absence means: a miss, a place outside the
-coverage, or a service that gave no answer (pending; `complete_pending` asks again). The ledger's version of this stage
-is the set of snapshots, so a new catalogue makes the night work again.
+coverage, or a service that gave no answer (pending; `stages.pending_xmatches` asks again). The ledger's version of this
+stage is the set of snapshots, so a new catalogue makes the night work again.
 """
 
 import json
 from collections import Counter
-from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +21,7 @@ from alerce_dagster.errors import StoreError
 from alerce_dagster.stages import Night, batches
 from alerce_dagster.storage import Stores, ledger, tables, xmatches
 from alerce_dagster.storage.database import to_arrow
-from alerce_dagster.storage.ledger import Batch, Entry
+from alerce_dagster.storage.ledger import Entry
 from alerce_dagster.storage.xmatches import MATCHED, MISS, OUTSIDE, PENDING
 
 STAGE = "xmatches"
@@ -52,7 +51,7 @@ def make_xmatches(night: Night, catalogues: InUse) -> Entry:
     n_alerts = sum(batch.n_packets for batch in todo)
     for batch in todo:
         with night.stores.database.reading() as connection:
-            alerts = _oids(connection, batch)
+            alerts = alerts_of(connection, batch.survey, batch.batch_id)
             objects = read_objects(night.stores, connection, batch.survey, sorted(alerts))
         answers = {name: look_up(catalogue, objects, batch.survey) for name, catalogue in catalogues.local.items()}
         answers |= {name: ask(table, objects, batch.survey) for name, table in catalogues.remote.items()}
@@ -68,36 +67,11 @@ def make_xmatches(night: Night, catalogues: InUse) -> Entry:
     return total
 
 
-def complete_pending(stores: Stores, catalogues: InUse, run_id: str) -> Counter[str]:
-    """Ask again for all objects that are pending; returns how many were asked for, completed, and still wait.
-
-    A catalogue that has been added to the library since answers instead of the service.
-    """
-    with stores.database.reading() as connection:
-        waiting = xmatches.pending(connection)
-    counts: Counter[str] = Counter()
-    for (survey, name), oids in waiting.items():
-        counts["pending before"] += len(oids)
-        with stores.database.reading() as connection:
-            objects = read_objects(stores, connection, survey, oids)
-        if name in catalogues.local:
-            states, matches = look_up(catalogues.local[name], objects, survey)
-        elif name in catalogues.remote:
-            states, matches = ask(catalogues.remote[name], objects, survey)
-        else:
-            continue
-        with stores.database.writing() as connection:
-            # A night that was run meanwhile has looked at newer positions: its word stands.
-            open_ = set(xmatches.pending(connection, survey).get((survey, name), []))
-            mine = pa.array([oid in open_ for oid in states["oid"].to_pylist()], pa.bool_())
-            states = states.filter(mine)
-            matches = matches.filter(pc.is_in(matches["oid"], states["oid"].combine_chunks()))
-            store(stores, connection, survey, name, states, matches, run_id)
-            record_catalogues(connection, catalogues, {name: (states, matches)})
-            counts["completed"] += states.num_rows - _count(states, PENDING)
-            _settle(connection, survey, states.filter(pc.not_equal(states["state"], PENDING))["oid"].to_pylist())
-    counts["still pending"] = counts["pending before"] - counts["completed"]
-    return counts
+def alerts_of(connection: Connection, survey: str, batch_id: str) -> Counter[str]:
+    """The objects of a batch, with their number of alerts in it."""
+    alert = tables.alert
+    chosen = sa.select(alert.c.oid).where(alert.c.survey == survey, alert.c.batch_id == batch_id)
+    return Counter(connection.scalars(chosen))
 
 
 def read_objects(stores: Stores, connection: Connection, survey: str, oids: list[str]) -> pa.Table:
@@ -230,59 +204,32 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column if pa.types.is_boolean(kind) else pc.cast(column, pa.string())
 
 
-def _oids(connection: Connection, batch: Batch) -> Counter[str]:
-    """The batch's objects, with their number of alerts in it."""
-    alert = tables.alert
-    chosen = sa.select(alert.c.oid).where(alert.c.survey == batch.survey, alert.c.batch_id == batch.batch_id)
-    return Counter(connection.scalars(chosen))
-
-
 def _account(entry: Entry, alerts: Counter[str], answers: dict) -> Entry:
     """Alerts whose object is pending in any catalogue are aside; the details count objects by catalogue and state."""
+    rows = [
+        (name, *row)
+        for name, (states, _) in answers.items()
+        for row in zip(*[states[c].to_pylist() for c in ("oid", "state", "n_matches", "reason")], strict=True)
+    ]
+    return account(entry, alerts, rows)
+
+
+def account(entry: Entry, alerts: Counter[str], rows: list[tuple[str, str, str, int, str | None]]) -> Entry:
+    """Fill in an entry of the ledger.
+
+    alerts : objects with their number of alerts
+    rows : catalogue, oid, state, number of matches, reason
+    """
     waiting: dict[str, str] = {}
-    for name, (states, matches) in answers.items():
-        entry.details[f"{name} matches"] += matches.num_rows
-        for oid, state, reason in zip(
-            states["oid"].to_pylist(), states["state"].to_pylist(), states["reason"].to_pylist(), strict=True
-        ):
-            entry.details[f"{name} {state}"] += 1
-            if state == PENDING:
-                waiting.setdefault(oid, f"cross-match with {name} pending: {reason}")
+    entry.details, entry.reasons = Counter(), Counter()
+    for name, oid, state, n_matches, reason in rows:
+        entry.details[f"{name} {state}"] += 1
+        entry.details[f"{name} matches"] += n_matches
+        if state == PENDING:
+            waiting.setdefault(oid, f"cross-match with {name} pending: {reason}")
     entry.n_in = alerts.total()
-    for oid, reason in waiting.items():
-        entry.reasons[reason] += alerts[oid]
+    for oid, why in waiting.items():
+        entry.reasons[why] += alerts[oid]
     entry.n_aside = entry.reasons.total()
     entry.n_out = entry.n_in - entry.n_aside
     return entry
-
-
-def _settle(connection: Connection, survey: str, oids: list[str]) -> None:
-    """Correct the ledger of the batches with alerts of these objects: what is no longer pending is out."""
-    alert, state, book = tables.alert, tables.xmatch_state, tables.ledger
-    open_entries = sa.select(book).where(book.c.survey == survey, book.c.stage == STAGE, book.c.n_aside > 0)
-    completed = set(oids)
-    for row in connection.execute(open_entries).mappings().all():
-        batch = Batch(survey, row["batch_id"], date.min, "", 0, 0)
-        alerts = _oids(connection, batch)
-        if completed.isdisjoint(alerts):
-            continue
-        chosen = (
-            sa.select(alert.c.oid, state.c.catalog, state.c.reason)
-            .join(state, (state.c.survey == alert.c.survey) & (state.c.oid == alert.c.oid))
-            .where(alert.c.survey == survey, alert.c.batch_id == row["batch_id"], state.c.state == PENDING)
-            .distinct()
-        )
-        waiting = {
-            oid: f"cross-match with {name} pending: {reason}" for oid, name, reason in connection.execute(chosen)
-        }
-        entry = Entry(**{name: row[name] for name in Entry.__dataclass_fields__})
-        entry.reasons = Counter()
-        for oid, reason in waiting.items():
-            entry.reasons[reason] += alerts[oid]
-        entry.n_aside = entry.reasons.total()
-        entry.n_out = entry.n_in - entry.n_aside
-        ledger.amend(connection, row["entry"], entry)
-
-
-def _count(states: pa.Table, state: str) -> int:
-    return int(pc.sum(pc.equal(states["state"], state)).as_py() or 0)

@@ -5,6 +5,9 @@ and one INSERT ... SELECT on PostgreSQL. What wins when a row exists already is 
 """
 
 import io
+import math
+import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -22,6 +25,7 @@ from alerce_dagster.errors import StoreError
 from alerce_dagster.storage.locks import file_lock
 
 _IDS_PER_QUERY = 5_000
+_READERS = 24  # connections that readers of one process may hold; SQLite's are cheap, PostgreSQL allows 100 by default
 _WRITER = 0x616C65726365  # any number, the same in every process
 
 
@@ -54,8 +58,9 @@ REPLACE = Merge(replace=True)
 class Database:
     """A SQLAlchemy engine with the project's settings; open it with `Database(url)`."""
 
-    def __init__(self, url: str) -> None:
-        """Connect lazily to `url`.
+    def __init__(self, url: str, *, seconds_per_query: float | None = None) -> None:
+        """Connect lazily to `url`. With `seconds_per_query` the database refuses every write, and breaks off what
+        takes longer: the way the web reads.
 
         Raises
         ------
@@ -75,7 +80,10 @@ class Database:
             parsed = parsed.set(drivername="postgresql+psycopg2")
         self.url = parsed
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        self.engine = _sqlite_engine(parsed) if self.is_sqlite else sa.create_engine(parsed, pool_pre_ping=True)
+        if seconds_per_query is not None:
+            self.engine = _reader_engine(parsed, seconds_per_query)
+        else:
+            self.engine = _sqlite_engine(parsed) if self.is_sqlite else sa.create_engine(parsed, pool_pre_ping=True)
 
     @property
     def shown_url(self) -> str:
@@ -164,7 +172,7 @@ class Database:
             yield from connection.execute(statement.where(column.in_(ids[start : start + _IDS_PER_QUERY]))).all()
 
 
-def to_arrow(rows: Iterable[sa.Row], schema: pa.Schema) -> pa.Table:
+def to_arrow(rows: Iterable[Sequence], schema: pa.Schema) -> pa.Table:
     """Query rows, in the order of the schema's fields, as an Arrow table."""
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
     return pa.table(
@@ -203,6 +211,42 @@ def _sqlite_engine(url: sa.URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _reader_engine(url: sa.URL, seconds_per_query: float) -> Engine:
+    """An engine whose connections cannot write and whose queries end after a while."""
+    pool = {"pool_size": _READERS, "max_overflow": 0}
+    if url.get_backend_name() == "postgresql":
+        options = f"-c default_transaction_read_only=on -c statement_timeout={seconds_per_query * 1000:.0f}"
+        return sa.create_engine(url, pool_pre_ping=True, connect_args={"options": options}, **pool)
+    place = Path(url.database or "").expanduser().absolute().as_uri() + "?mode=ro"
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(place, uri=True, check_same_thread=False, isolation_level=None)
+
+    engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.QueuePool, **pool)
+
+    @sa.event.listens_for(engine, "connect")
+    def _configure(dbapi_connection, record) -> None:
+        record.info["deadline"] = math.inf
+        # Asked every hundred thousand steps of SQLite's machine, some milliseconds.
+        dbapi_connection.set_progress_handler(lambda: time.monotonic() > record.info["deadline"], 100_000)
+        for pragma in ("cache_size=-16384", "mmap_size=1073741824", "temp_store=MEMORY"):
+            dbapi_connection.execute(f"PRAGMA {pragma}")
+        for name, of in (("sin", math.sin), ("cos", math.cos), ("asin", math.asin), ("sqrt", math.sqrt)):
+            # Not every SQLite is built with these; PostgreSQL has them.
+            dbapi_connection.create_function(name, 1, _of_null(of), deterministic=True)
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.connection.info["deadline"] = time.monotonic() + seconds_per_query
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _of_null(function):
+    return lambda value: None if value is None else function(value)
 
 
 @lru_cache(maxsize=64)
@@ -246,10 +290,8 @@ def _copy(connection: Connection, table: sa.Table, data: pa.Table, merge: Merge)
         f'CREATE TEMPORARY TABLE {incoming.name} ON COMMIT DROP AS SELECT {quoted} FROM "{table.name}" WITH NO DATA'  # noqa: S608
     )
     stream = io.BytesIO()
-    cleaned = pa.table(
-        [pc.if_else(pc.is_nan(c), None, c) if pa.types.is_floating(c.type) else c for c in data.columns],
-        names=names,
-    )
+    data = data.combine_chunks()  # Arrow writes stray bytes for a chunk without rows
+    cleaned = pa.table([_as_text(column) for column in data.columns], names=names)
     pa_csv.write_csv(cleaned, stream, pa_csv.WriteOptions(include_header=False, quoting_style="all_valid"))
     stream.seek(0)
     cursor = connection.connection.cursor()
@@ -267,6 +309,15 @@ def _copy(connection: Connection, table: sa.Table, data: pa.Table, merge: Merge)
     connection.exec_driver_sql(f"DROP TABLE {incoming.name}")
 
 
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """A column as COPY reads it: NaN is null, bytes are hexadecimal."""
+    if pa.types.is_floating(column.type):
+        return pc.if_else(pc.is_nan(column), None, column)
+    if pa.types.is_binary(column.type):
+        return pa.array([None if value is None else "\\x" + value.hex() for value in column.to_pylist()], pa.string())
+    return column
+
+
 def explain(error: BaseException, setting: str = "ALERCE_DATABASE_URL") -> str:
     """One sentence for the faults of a database that people meet; `setting` says where the database is."""
     cause = (error.orig if isinstance(error, sa.exc.DBAPIError) else None) or error
@@ -281,6 +332,8 @@ def explain(error: BaseException, setting: str = "ALERCE_DATABASE_URL") -> str:
         "no such table": "has no tables yet; run: alerce-dagster db upgrade",
         "does not exist": f"{said}; create it, or run: alerce-dagster db upgrade",
         "no such column": "has an older schema; run: alerce-dagster db upgrade",
+        "interrupted": "the query took too long and was broken off; narrow it down",
+        "statement timeout": "the query took too long and was broken off; narrow it down",
         "password authentication failed": f"wrong user or password; check {setting}",
         "permission denied": f"{said}; grant this user the right, or use another one",
         "Connection refused": f"nothing answers there; start the server, or check host and port in {setting}",

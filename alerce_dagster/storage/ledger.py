@@ -14,7 +14,21 @@ from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import tables
 
-STAGES = ("alerts", "stamps", "detections", "objects", "xmatches", "classifications")
+STAGES = (
+    "alerts",
+    "stamps",
+    "detections",
+    "objects",
+    "xmatches",
+    "hosts",
+    "features",
+    "classifications",
+    "lightcurve_classifications",
+    "combined",
+    "outliers",
+    "identity",
+    "watch_matches",
+)
 
 
 @dataclass(frozen=True)
@@ -100,6 +114,7 @@ def amend(connection: Connection, number: int, entry: Entry) -> None:
     if not entry.balances:
         raise ValueError(f"ledger entry does not balance: {entry}")
     values = {"n_out": entry.n_out, "n_aside": entry.n_aside, "reasons": dict(entry.reasons)}
+    values["details"] = dict(entry.details)
     connection.execute(tables.ledger.update().where(tables.ledger.c.entry == number).values(**values))
 
 

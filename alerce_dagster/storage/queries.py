@@ -74,6 +74,72 @@ def light_curve(connection: Connection, survey: str, oid: str) -> dict[str, list
     }
 
 
+def detections(connection: Connection, survey: str, oid: str) -> list[dict]:
+    """An object's detections in time order, with what only their own alerts say: deep real-bogus, versions,
+    reference.
+    """
+    table, alert = tables.detection, tables.alert
+    names = ("deep_real_bogus", "deep_real_bogus_version", "real_bogus_version", "ref_id")
+    chosen = (
+        sa.select(table, *[alert.c[name] for name in names])
+        .join(alert, (alert.c.survey == table.c.survey) & (alert.c.candid == table.c.candid), isouter=True)
+        .where(table.c.survey == survey, table.c.oid == oid)
+        .order_by(table.c.mjd, table.c.candid)
+    )
+    return [dict(row) for row in connection.execute(chosen).mappings()]
+
+
+def rows_of(connection: Connection, table: sa.Table, survey: str, oid: str) -> list[dict]:
+    """An object's rows of any table, in the order of the key, or of time where there is one."""
+    order = [table.c.mjd] if "mjd" in table.c else []
+    chosen = sa.select(table).where(table.c.survey == survey, table.c.oid == oid)
+    ordered = chosen.order_by(*order, *table.primary_key)
+    return [dict(row) for row in connection.execute(ordered).mappings()]
+
+
+def one_object(connection: Connection, survey: str, oid: str) -> dict | None:
+    """An object's row, or None."""
+    return next(iter(rows_of(connection, tables.object_, survey, oid)), None)
+
+
+def provenance(connection: Connection, survey: str, oid: str) -> list[dict]:
+    """Where an object's numbers come from: each of its alerts in time order, with the batch and file that hold its
+    packet, when it was distributed (a stream says so), and when which run finished which stage of that batch.
+    """
+    alert, batch, ledger, arrival = tables.alert, tables.batch, tables.ledger, tables.alert_arrival
+    chosen = (
+        sa.select(
+            *[alert.c[name] for name in ("candid", "mjd", "band", "night", "batch_id", "file_row", "content_hash")],
+            alert.c.schema_version,
+            batch.c.file,
+            batch.c.created_at.label("stored_at"),
+            batch.c.run_id,
+            arrival.c.distributed_mjd,
+        )
+        .join(batch, (batch.c.survey == alert.c.survey) & (batch.c.batch_id == alert.c.batch_id))
+        .join(arrival, (arrival.c.survey == alert.c.survey) & (arrival.c.candid == alert.c.candid), isouter=True)
+        .where(alert.c.survey == survey, alert.c.oid == oid)
+        .order_by(alert.c.mjd, alert.c.candid)
+    )
+    rows = [dict(row) for row in connection.execute(chosen).mappings()]
+    columns = [ledger.c[name] for name in ("batch_id", "stage", "version", "run_id", "finished_at")]
+    done = sa.select(*columns).where(
+        ledger.c.survey == survey, ledger.c.batch_id.in_(sorted({row["batch_id"] for row in rows}))
+    )
+    stages: dict[str, list[dict]] = {}
+    for entry in connection.execute(done.order_by(ledger.c.entry)).mappings():
+        stages.setdefault(entry["batch_id"], []).append({k: v for k, v in entry.items() if k != "batch_id"})
+    for row in rows:
+        row["stages"] = stages.get(row["batch_id"], [])
+    return rows
+
+
+def night_of(connection: Connection, survey: str, candid: int) -> date | None:
+    """The night of an alert, or None when it is not stored."""
+    alert = tables.alert.c
+    return connection.scalar(sa.select(alert.night).where(alert.survey == survey, alert.candid == candid))
+
+
 def packet(stores: Stores, survey: str, candid: int) -> bytes:
     """The packet of an alert, bytes as they came.
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from alerce_dagster.catalogs.schemas import HOSTS, MEMBERS
 from alerce_dagster.lightcurves.tables import CORRECTION, FORCED_MAGNITUDES, MAGSTATS, OBJECTS
 from alerce_dagster.surveys.tables import ALERTS, DETECTIONS, FORCED_PHOTOMETRY, NON_DETECTIONS
 
@@ -167,6 +168,11 @@ classification = sa.Table(
     sa.Column("reason", sa.Text, nullable=False, comment="what the answer rests on, or why there is none"),
     sa.Column("model", sa.Text, nullable=False, comment="hash of the model"),
     sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("prediction_set", Json, comment="classes one of which is the true one in 90 % of cases; null for stamps"),
+    sa.Column("inputs_version", sa.Text, comment="of the features and of how light curves are read; null for stamps"),
+    sa.Column("inputs_hash", sa.Text, comment="of the light curve that was classified; null for stamps"),
+    sa.Column("n_epochs", sa.BigInteger, comment="epochs of that light curve"),
+    sa.Column("evidence", Json, comment="what each part adds to the log posterior; null unless combined"),
     sa.Index("classification_by_object", "survey", "oid", "classifier"),
     sqlite_with_rowid=False,
 )
@@ -235,6 +241,229 @@ xmatch_state = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# Hosts, identity across surveys, watch lists.
+
+host = _survey_table(
+    "host",
+    HOSTS,
+    ("oid",),
+    sa.Column("candidates", Json, comment="galaxies considered, most probable first, with their probabilities"),
+    sa.Column("snapshots", Json, nullable=False, comment="snapshot of each catalogue that was asked"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Index("host_by_catalog", "catalog", "catalog_id"),
+)
+
+broker_object = sa.Table(
+    "broker_object",
+    metadata,
+    sa.Column("broker_id", sa.Text, primary_key=True, comment="survey:oid of its first-seen member"),
+    sa.Column("ra", sa.Double, nullable=False, comment="right ascension, mean of the members, ICRS [deg]"),
+    sa.Column("dec", sa.Double, nullable=False, comment="declination, mean of the members, ICRS [deg]"),
+    sa.Column("healpix", sa.BigInteger, nullable=False, comment="HEALPix cell of the position, nested, order 29"),
+    sa.Column("n_members", sa.BigInteger, nullable=False, comment="survey objects"),
+    sa.Column("surveys", sa.Text, nullable=False, comment="of the members, in order, separated by commas"),
+    sa.Column("first_mjd", sa.Double, comment="first detection by any survey, in that survey's time scale [d]"),
+    sa.Column("last_mjd", sa.Double, comment="last detection by any survey, in that survey's time scale [d]"),
+    sa.Index("broker_object_by_healpix", "healpix"),
+    sqlite_with_rowid=False,
+)
+
+broker_member = _survey_table(
+    "broker_member",
+    pa.schema([field for field in MEMBERS if field.name != "survey"]),
+    ("oid",),
+    sa.Column("broker_id", sa.Text, nullable=False),
+    sa.Column(
+        "cell", sa.BigInteger, nullable=False, comment="HEALPix cell of the position, nested, of some arcseconds"
+    ),
+    sa.Index("broker_member_by_cell", "cell"),
+    sa.Index("broker_member_by_broker_object", "broker_id"),
+)
+
+identity_event = sa.Table(
+    "identity_event",
+    metadata,
+    sa.Column("event_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("kind", sa.Text, nullable=False, comment="merge, split, join, leave or rename"),
+    sa.Column("broker_id", sa.Text, nullable=False, comment="the broker object after it"),
+    sa.Column("previous", Json, nullable=False, comment="broker objects its members belonged to"),
+    sa.Column("members", Json, nullable=False, comment="survey:oid of the members after it"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Index("identity_event_by_broker_object", "broker_id"),
+)
+
+watch_list = sa.Table(
+    "watch_list",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False, comment="positions, names or region"),
+    sa.Column("source", sa.Text, nullable=False, comment="file it was read from"),
+    sa.Column("content_hash", sa.Text, nullable=False, comment="of the targets or the region"),
+    sa.Column("n_targets", sa.BigInteger, nullable=False),
+    sa.Column("region", sa.Text, comment="the region's MOC as text"),
+    sa.Column("level", sa.Double, comment="credible level of a region from a sky map"),
+    sa.Column("brightest", sa.Double, comment="least magnitude that matches [mag]"),
+    sa.Column("faintest", sa.Double, comment="greatest magnitude that matches [mag]"),
+    sa.Column("classes", Json, nullable=False, comment="classes that match; all when empty"),
+    sa.Column("min_probability", sa.Double, nullable=False, comment="least probability of the class"),
+    sa.Column("email", sa.Text),
+    sa.Column("webhook", sa.Text, comment="URL; may hold a token"),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+)
+
+watch_target = sa.Table(
+    "watch_target",
+    metadata,
+    sa.Column("watch_list", sa.Text, primary_key=True),
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Column("ra", sa.Double, comment="right ascension, ICRS; null in a list of names [deg]"),
+    sa.Column("dec", sa.Double, comment="declination, ICRS; null in a list of names [deg]"),
+    sa.Column("radius", sa.Double, comment="how far an alert may be; null in a list of names [arcsec]"),
+    sqlite_with_rowid=False,
+)
+
+watch_match = sa.Table(
+    "watch_match",
+    metadata,
+    sa.Column("watch_list", sa.Text, primary_key=True),
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("candid", sa.BigInteger, primary_key=True),
+    sa.Column("target", sa.Text, primary_key=True, comment="the list's own name for a region"),
+    sa.Column("oid", sa.Text, nullable=False),
+    sa.Column("batch_id", sa.Text, nullable=False, comment="matches of a list in a batch go out in one message"),
+    sa.Column("separation", sa.Double, comment="from the target; null for names and regions [arcsec]"),
+    sa.Column("mjd", sa.Double, nullable=False),
+    sa.Column("band", sa.Text),
+    sa.Column("ra", sa.Double, nullable=False, comment="of the alert [deg]"),
+    sa.Column("dec", sa.Double, nullable=False, comment="of the alert [deg]"),
+    sa.Column("mag", sa.Double, comment="difference magnitude [mag]"),
+    sa.Column("class_name", sa.Text, comment="most probable class of its object when it was matched"),
+    sa.Column("probability", sa.Double, comment="probability of class_name"),
+    sa.Column("model", sa.Text, comment="hash of the model that gave it"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Index("watch_match_by_batch", "watch_list", "survey", "batch_id"),
+    sqlite_with_rowid=False,
+)
+
+watch_message = sa.Table(
+    "watch_message",
+    metadata,
+    sa.Column("watch_list", sa.Text, primary_key=True),
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("batch_id", sa.Text, primary_key=True),
+    sa.Column("channel", sa.Text, primary_key=True, comment="email or webhook"),
+    sa.Column("state", sa.Text, nullable=False, comment="waiting, sending, sent or failed"),
+    sa.Column("n_matches", sa.BigInteger, nullable=False),
+    sa.Column("attempts", sa.BigInteger, nullable=False),
+    sa.Column("error", sa.Text, comment="why the last attempt failed"),
+    sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False, comment="when it came into this state"),
+    sa.Index("watch_message_by_state", "state"),
+)
+
+catalog_backfill = sa.Table(
+    "catalog_backfill",
+    metadata,
+    sa.Column("catalog", sa.Text, primary_key=True),
+    sa.Column("snapshot", sa.Text, primary_key=True),
+    sa.Column("cell", sa.BigInteger, primary_key=True, autoincrement=False, comment="HEALPix, nested, order 6"),
+    sa.Column("n_objects", sa.BigInteger, nullable=False, comment="looked up again"),
+    sa.Column("n_changed", sa.BigInteger, nullable=False, comment="of these, how many have other matches now"),
+    sa.Column("n_gained", sa.BigInteger, nullable=False, comment="matches that are new"),
+    sa.Column("n_lost", sa.BigInteger, nullable=False, comment="matches that are gone"),
+    sa.Column("n_hosts_changed", sa.BigInteger, nullable=False, comment="objects with another host or redshift"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("finished_at", sa.DateTime(timezone=True), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+xmatch_change = sa.Table(
+    "xmatch_change",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("catalog", sa.Text, primary_key=True),
+    sa.Column("snapshot", sa.Text, primary_key=True, comment="of the catalogue that changed the matches"),
+    sa.Column("gained", Json, nullable=False, comment="identifiers of the catalogue that are matched now"),
+    sa.Column("lost", Json, nullable=False, comment="identifiers of the catalogue that no longer are"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Index("xmatch_change_by_catalog", "catalog", "snapshot"),
+    sqlite_with_rowid=False,
+)
+
+# Features, light-curve answers, outliers.
+
+feature = sa.Table(
+    "feature",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True, comment="of the feature set: which names, in which order"),
+    sa.Column("features", sa.LargeBinary, nullable=False, comment="float32, little-endian; NaN where undefined"),
+    sa.Column("n_det", sa.BigInteger, nullable=False, comment="detections in g and r that they rest on"),
+    sa.Column("last_mjd", sa.Double, nullable=False, comment="last of these detections, barycentric [d]"),
+    sa.Column("inputs", sa.Text, nullable=False, comment="hash of the measurements and catalogue values they rest on"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+outlier = sa.Table(
+    "outlier",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("top_class", sa.Text, primary_key=True, comment="among whose objects it is judged"),
+    sa.Column("score", sa.Double, nullable=False, comment="share of that class's labelled objects that are less odd"),
+    sa.Column("baseline", sa.Double, nullable=False, comment="the same, by the isolation forest"),
+    sa.Column("nearest", sa.Text, nullable=False, comment="class of that top class that it is least unlike"),
+    sa.Column("place", Json, nullable=False, comment="coordinates in the model's space, for likeness"),
+    sa.Column("mjd", sa.Double, nullable=False, comment="last detection it rests on"),
+    sa.Column("inputs_hash", sa.Text, nullable=False, comment="of the light curve"),
+    sa.Column("model", sa.Text, nullable=False, comment="hash of the model"),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Index("outlier_ranked", "survey", "top_class", "score"),
+    sqlite_with_rowid=False,
+)
+
+outlier_feedback = sa.Table(
+    "outlier_feedback",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("person", sa.Text, primary_key=True),
+    sa.Column("mark", sa.Text, nullable=False, comment="interesting, junk or known"),
+    sa.Column("note", sa.Text),
+    sa.Column("marked_at", sa.DateTime(timezone=True), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+light_curve_input = sa.Table(
+    "light_curve_input",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("oid", sa.Text, primary_key=True),
+    sa.Column("night", sa.Date, nullable=False, comment="whose alerts brought it up to date"),
+    sa.Column("inputs_version", sa.Text, nullable=False),
+    sa.Column("inputs_hash", sa.Text, nullable=False, comment="of the light curve"),
+    sa.Column("n_epochs", sa.BigInteger, nullable=False),
+    sa.Column("inputs", Json, nullable=False, comment="the classifier's inputs, in its order; null where undefined"),
+    sa.Index("light_curve_input_by_night", "survey", "night"),
+    sqlite_with_rowid=False,
+)
+
+input_summary = sa.Table(
+    "input_summary",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("night", sa.Date, primary_key=True),
+    sa.Column("input", sa.Text, primary_key=True, comment="of the light-curve classifier"),
+    sa.Column("inputs_version", sa.Text, nullable=False),
+    sa.Column("n", sa.BigInteger, nullable=False, comment="light curves classified in the night"),
+    sa.Column("n_missing", sa.BigInteger, nullable=False, comment="of these, without a value"),
+    sa.Column("counts", Json, nullable=False, comment="values by decile of the labelled set"),
+    sqlite_with_rowid=False,
+)
 
 # The live stream: which offsets were read, when each alert was distributed, what is to be published.
 
@@ -294,4 +523,31 @@ user_filter = sa.Table(
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("tested", Json, comment="the past night it was tested on: night, alerts, passed, rate, when"),
     sa.Column("enabled", sa.Boolean, nullable=False),
+)
+
+# The web: what people decided about candidates, and the indexes that keep listings fast.
+
+triage = sa.Table(
+    "triage",
+    metadata,
+    sa.Column("decision", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("survey", sa.Text, nullable=False),
+    sa.Column("oid", sa.Text, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False, comment="candidate, bogus, known or skip"),
+    sa.Column("person", sa.Text, nullable=False, comment="who decided, as they gave their name"),
+    sa.Column("candid", sa.BigInteger, comment="alert whose cutouts were looked at"),
+    sa.Column("classifier", sa.Text, comment="whose answer put it on the list"),
+    sa.Column("class_name", sa.Text, comment="that answer at the time"),
+    sa.Column("probability", sa.Double, comment="probability of class_name at the time"),
+    sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Index("triage_by_object", "survey", "oid", "decision"),
+)
+
+sa.Index("object_by_n_det", object_.c.survey, object_.c.n_det)
+sa.Index("object_by_delta_mjd", object_.c.survey, object_.c.delta_mjd)
+sa.Index("object_class_by_probability", object_class.c.survey, object_class.c.classifier, object_class.c.probability)
+sa.Index("object_class_by_model", object_class.c.survey, object_class.c.classifier, object_class.c.model)
+sa.Index(
+    "classification_by_class",
+    *[classification.c[name] for name in ("survey", "classifier", "class_name", "mjd")],
 )

@@ -13,7 +13,7 @@ from typing import Any
 from alerce_dagster.surveys.avro_schema import AvroSchema, compile_schema
 from alerce_dagster.surveys.packets import decode_record, read_container, wrap_datum
 
-NAMES = ("stamp_classifier", "lc_classifier", "sn_candidates", "object_updates", "filter_match")
+NAMES = ("stamp_classifier", "lc_classifier", "sn_candidates", "object_updates", "filter_match", "watch_match")
 
 
 @lru_cache(maxsize=len(NAMES))

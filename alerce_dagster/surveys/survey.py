@@ -59,6 +59,10 @@ class Survey(Protocol):
         """The three cutouts of every packet, row for row."""
         ...
 
+    def cutout_files(self, packet: Packet) -> tuple[bytes | None, bytes | None, bytes | None]:
+        """The science, template and difference cutout of one packet as files, as they came; None where absent."""
+        ...
+
     def night(self, mjd: npt.NDArray[np.float64]) -> npt.NDArray[np.datetime64]:
         """The UTC date (datetime64[D]) of each exposure, from MJD in the survey's time scale."""
         ...

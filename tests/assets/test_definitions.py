@@ -10,7 +10,22 @@ import pytest
 from alerce_dagster.definitions import SURVEYS, build_defs
 from tests.zpackets import NIGHT, alert, write_packets
 
-ASSETS = ("alerts", "stamps", "detections", "objects", "xmatches", "classifications", "streams")
+ASSETS = (
+    "alerts",
+    "stamps",
+    "detections",
+    "objects",
+    "xmatches",
+    "hosts",
+    "features",
+    "classifications",
+    "lightcurve_classifications",
+    "combined",
+    "outliers",
+    "identity",
+    "watch_matches",
+    "streams",
+)
 
 
 def test_conventions() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from alerce_dagster.storage.ledger import STAGES
 from tests.zpackets import NIGHT, alert, packet, write_packets
 
 
@@ -50,7 +51,7 @@ def test_a_night_twice(home: Path, packets: Path, monkeypatch: pytest.MonkeyPatc
         runs = instance.get_run_records()
         assert [run.dagster_run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS] * 2
         assert {run.dagster_run.tags["dagster/partition"] for run in runs} == {NIGHT}
-        for asset in ("alerts", "stamps", "detections", "objects", "xmatches", "classifications"):
+        for asset in STAGES:
             assert instance.get_materialized_partitions(dg.AssetKey(["ztf", asset])) == {NIGHT}
 
 

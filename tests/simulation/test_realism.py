@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alerce_dagster.simulation.realism import comparison, plots
+from alerce_dagster.simulation.realism import comparison, plots, side_by_side
 from alerce_dagster.simulation.realism.features import CANDIDATE_ALONE, CUTOUTS, DERIVED, METADATA, table
 from alerce_dagster.simulation.ztf import simulate
 
@@ -45,6 +45,22 @@ def test_classes_are_balanced_and_no_object_counts_much():
     assert first["label"].tolist().count("x") == second["label"].tolist().count("x") == 3
 
 
+def test_pairs_are_equally_bright_and_used_once():
+    real = pd.DataFrame({"label": list("xxy"), "magpsf": [18.0, 18.1, 20.0]})
+    simulated = pd.DataFrame({"label": list("xxxyy"), "magpsf": [18.02, 15.0, 18.3, 18.0, 19.0], "n": range(5)})
+    mine, theirs = comparison.equally_bright(real, simulated)
+    assert mine["magpsf"].tolist() == [18.0, 18.1, 20.0]
+    assert theirs["n"].tolist() == [0, 2, 4]
+
+
+@pytest.mark.realdata
+def test_light_curves_of_each_class_are_drawn_next_to_real_ones(real_data):
+    svg = side_by_side.light_curves(real_data)
+    assert svg.count("<rect") == 1 + 4 * 12
+    for name in ("SNIa", "SLSN", "QSO", "RRL", "E"):
+        assert f">{name}<" in svg
+
+
 def test_packets_become_numbers():
     packets = [next(iter(fastavro.reader(io.BytesIO(p.data)))) for p in simulate(60, 1, 1).packets]
     found = table(packets)
@@ -63,5 +79,5 @@ def test_cutouts_are_told_from_real_ones_only_with_errors(real_data):
     pytest.importorskip("sklearn")
     from alerce_dagster.simulation.realism.__main__ import real_packets, simulated_packets
 
-    real, alike = comparison.same_classes(real_packets(real_data), simulated_packets(800, 3)[0])
-    assert comparison.verdict(real, alike, CUTOUTS).auc < 0.98
+    real, alike = comparison.same_classes(real_packets(real_data)[0], simulated_packets(800, 3)[0])
+    assert comparison.verdict(real, alike, CUTOUTS).auc < 0.96

@@ -142,3 +142,14 @@ def test_a_file_that_is_no_database_says_so(tmp_path) -> None:
         Database(f"sqlite:///{tmp_path}/alerce.db").reading(),
     ):
         pass
+
+
+def test_tables_with_empty_chunks_are_written(stores: Stores) -> None:
+    """A filtered table joined to another has chunks without rows; they must not spoil the others."""
+    names = ["survey", "oid", "band", "n_det"]
+    full = pa.table([["ztf"], ["o"], ["g"], [3]], names=names)
+    data = pa.concat_tables([full.slice(0, 0), full, full.slice(0, 0)])
+    assert len(data["oid"].chunks) > 1
+    with stores.database.writing() as connection:
+        stores.database.write(connection, tables.magstat, data, REPLACE)
+        assert connection.execute(sa.select(tables.magstat.c.oid, tables.magstat.c.n_det)).all() == [("o", 3)]

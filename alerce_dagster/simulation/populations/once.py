@@ -58,4 +58,5 @@ def artefacts(rng: np.random.Generator, n: int) -> Population:
 
 def _field_source(rng: np.random.Generator, n: int) -> np.ndarray:
     r_mag = 23.1 - rng.exponential(0.95, n).clip(0, 8)
-    return np.stack([r_mag + rng.normal(0.8, 0.4, n), r_mag], axis=1)
+    g_mag = r_mag + rng.normal(0.8, 0.4, n)
+    return np.stack([np.minimum(g_mag, 23.3 - rng.exponential(0.15, n)), r_mag], axis=1)

@@ -1,6 +1,6 @@
 """Two tables of packets compared: how far apart each field is, and how well a classifier tells them apart."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -56,6 +56,24 @@ def verdict(real: pd.DataFrame, simulated: pd.DataFrame, features: tuple[str, ..
             losses[j] += score - roc_auc_score(is_simulated[test], model.predict_proba(shuffled)[:, 1])
     importance = pd.Series(losses / folds, index=columns).sort_values(ascending=False)
     return Verdict(float(np.mean(scores)), float(np.std(scores)), importance)
+
+
+def equally_bright(real: pd.DataFrame, simulated: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Each row of `real` and, of the same class, the row of `simulated` nearest in magnitude that is still there.
+
+    Labelled packets are brighter than the stream; so paired, what is left of a difference is not that choice.
+    """
+    pairs: list[tuple[Any, Any]] = []
+    for label, rows in real.groupby("label"):
+        free = simulated[simulated["label"] == label]["magpsf"]
+        for row, magnitude in rows["magpsf"].items():
+            if free.empty:
+                break
+            nearest = (free - magnitude).abs().idxmin()
+            pairs.append((row, nearest))
+            free = free.drop(nearest)
+    mine, theirs = zip(*pairs, strict=True)
+    return real.loc[list(mine)].reset_index(drop=True), simulated.loc[list(theirs)].reset_index(drop=True)
 
 
 def same_classes(real: pd.DataFrame, simulated: pd.DataFrame, per_object: int = 3) -> tuple[pd.DataFrame, pd.DataFrame]:

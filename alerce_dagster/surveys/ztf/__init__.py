@@ -16,7 +16,7 @@ from alerce_dagster.surveys.packets import Packet
 from alerce_dagster.surveys.survey import LightCurves, Problem
 from alerce_dagster.surveys.ztf.alerts import read_alerts
 from alerce_dagster.surveys.ztf.history import read_light_curves
-from alerce_dagster.surveys.ztf.images import read_cutouts
+from alerce_dagster.surveys.ztf.images import cutout_files, read_cutouts
 
 MJD_ZERO = np.datetime64("1858-11-17")
 
@@ -37,6 +37,10 @@ class _Ztf:
     def cutouts(self, packets: Sequence[Packet], threads: int = 1) -> Cutouts:
         """See `ztf.images.read_cutouts`."""
         return read_cutouts(packets, threads)
+
+    def cutout_files(self, packet: Packet) -> tuple[bytes | None, bytes | None, bytes | None]:
+        """See `ztf.images.cutout_files`."""
+        return cutout_files(packet)
 
     def night(self, mjd: npt.NDArray[np.float64]) -> npt.NDArray[np.datetime64]:
         """The UTC date of each exposure; ZTF's MJD is UTC, so it is the whole days. Not a

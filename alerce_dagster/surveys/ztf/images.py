@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from alerce_dagster.surveys.cutouts import Cutouts, read_images
-from alerce_dagster.surveys.packets import Packet
+from alerce_dagster.surveys.packets import Packet, decode_record
 from alerce_dagster.surveys.ztf.values import decoded, measured
 
 _STAMPS = ("cutoutScience.stampData", "cutoutTemplate.stampData", "cutoutDifference.stampData")
@@ -32,3 +32,14 @@ def read_cutouts(packets: Sequence[Packet], threads: int = 1) -> Cutouts:
     out = read_images(stamps, x, y, threads)
     out.reasons[:] = sorted(problems + out.reasons)
     return out
+
+
+def cutout_files(packet: Packet) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """The science, template and difference cutout of a packet, each a gzipped FITS file as it came; None where
+    absent.
+    """
+    record = decode_record(packet)
+    science, template, difference = (
+        (record.get(name.partition(".")[0]) or {}).get("stampData") or None for name in _STAMPS
+    )
+    return science, template, difference

@@ -1,0 +1,341 @@
+"""Lists of objects: filters, order and pages, answered from indexes.
+
+A listing is a table of questions; `page` turns it into one statement. Which names a person may use, and how a value is
+read from text, is not decided here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from alerce_dagster.storage import tables
+from alerce_dagster.storage.queries import HEALPIX_ORDER
+
+Range = tuple[float | None, float | None]
+
+_OBJECT, _CLASS = tables.object_, tables.object_class
+CLASS_COLUMNS = ("classifier", "class_name", "probability", "model", "n_alerts")
+OBJECT_COLUMNS = tuple(column.name for column in _OBJECT.columns if column.name not in ("survey", "healpix"))
+_NEVER_NULL = ("oid", "n_det", "first_mjd", "last_mjd", "delta_mjd", "probability", "separation")
+ORDERS = (*OBJECT_COLUMNS, "class_name", "probability", "separation")
+
+
+@dataclass(frozen=True)
+class Cone:
+    """Everything within `radius` arcsec of a position in degrees, ICRS."""
+
+    ra: float
+    dec: float
+    radius: float
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which objects, in what order. Ranges include their ends; None is open.
+
+    `oids` may hold `*` for any characters. Without `classifier` an object comes without a class, unless
+    `every_classifier`, which gives a row for each answer. `model` is the beginning of a model's hash.
+    """
+
+    survey: str
+    oids: tuple[str, ...] = ()
+    classifier: str | None = None
+    every_classifier: bool = False
+    model: str | None = None
+    class_name: str | None = None
+    probability: float | None = None
+    n_det: Range = (None, None)
+    first_mjd: Range = (None, None)
+    last_mjd: Range = (None, None)
+    cone: Cone | None = None
+    order_by: str = "last_mjd"
+    descending: bool = True
+    limit: int = 10
+    offset: int = 0
+
+
+def page(connection: Connection, listing: Listing) -> list[dict]:
+    """The objects of a page, as dictionaries of OBJECT_COLUMNS, CLASS_COLUMNS and, in a cone, `separation` (arcsec).
+
+    Ordered by probability it holds only objects that have one.
+    """
+    statement, columns = _statement(listing)
+    key = _CLASS.c.oid if listing.order_by == "probability" else _OBJECT.c.oid
+    ordered = []
+    for name, column in ((listing.order_by, columns[listing.order_by]), ("oid", key)):
+        direction = column.desc() if listing.descending else column.asc()
+        # PostgreSQL reads an index backwards only where nulls may stay where the index has them.
+        ordered.append(direction if name in _NEVER_NULL else direction.nulls_last())
+    statement = statement.order_by(*ordered).limit(listing.limit).offset(listing.offset)
+    rows = [dict(row) for row in connection.execute(statement).mappings()]
+    if listing.classifier and rows and "class_name" not in rows[0]:
+        given = _answers(connection, listing, [row["oid"] for row in rows])
+        rows = [row | given.get(row["oid"], dict.fromkeys(CLASS_COLUMNS)) for row in rows]
+    return rows
+
+
+def _answers(connection: Connection, listing: Listing, oids: list[str]) -> dict[str, dict]:
+    """The classifier's answers about some objects."""
+    columns = [_CLASS.c[name] for name in CLASS_COLUMNS]
+    chosen = sa.select(_CLASS.c.oid, *columns).where(
+        _CLASS.c.survey == listing.survey, _CLASS.c.oid.in_(oids), _CLASS.c.classifier == listing.classifier
+    )
+    return {row[0]: dict(zip(CLASS_COLUMNS, row[1:], strict=True)) for row in connection.execute(chosen)}
+
+
+def count(connection: Connection, listing: Listing) -> int:
+    """How many rows all pages together have."""
+    statement, _ = _statement(listing, counting=True)
+    return connection.scalar(sa.select(sa.func.count()).select_from(statement.subquery())) or 0
+
+
+def _statement(listing: Listing, *, counting: bool = False) -> tuple[sa.Select, dict[str, sa.ColumnElement]]:
+    objects, answers = _OBJECT.c, _CLASS.c
+    columns: dict[str, sa.ColumnElement] = {name: objects[name] for name in OBJECT_COLUMNS}
+    source: sa.FromClause = _OBJECT
+    conditions = [objects.survey == listing.survey]
+    if listing.cone:
+        near = _near(listing.cone)
+        source = near.join(_OBJECT, (objects.survey == near.c.survey) & (objects.oid == near.c.oid))
+        columns["separation"] = near.c.separation
+    ranked = listing.order_by == "probability" and not counting
+    asked = ranked or any(value is not None for value in (listing.class_name, listing.probability, listing.model))
+    # A page of objects of any class is found first and gets its answers afterwards: the pages before it need none.
+    if listing.every_classifier or asked or (listing.order_by == "class_name" and not counting):
+        same = (answers.survey == objects.survey) & (answers.oid == objects.oid)
+        if listing.classifier and not listing.every_classifier:
+            same &= answers.classifier == listing.classifier
+        source = source.join(_CLASS, same, isouter=not asked)
+        columns |= {name: answers[name] for name in CLASS_COLUMNS}
+        if asked:
+            # Said of both tables, so that either one's index may lead.
+            conditions.append(answers.survey == listing.survey)
+            if listing.classifier:
+                conditions.append(answers.classifier == listing.classifier)
+    if ranked:
+        conditions.append(answers.probability.is_not(None))
+    if listing.class_name is not None:
+        conditions.append(answers.class_name == listing.class_name)
+    if listing.probability is not None:
+        conditions.append(answers.probability >= listing.probability)
+    if listing.model is not None:
+        conditions.append(answers.model.startswith(listing.model, autoescape=True))
+    for column, (low, high) in (
+        (objects.n_det, listing.n_det),
+        (objects.first_mjd, listing.first_mjd),
+        (objects.last_mjd, listing.last_mjd),
+    ):
+        if low is not None:
+            conditions.append(column >= low)
+        if high is not None:
+            conditions.append(column <= high)
+    if listing.oids:
+        exact = [oid for oid in listing.oids if "*" not in oid]
+        patterns = [_like(objects.oid, oid) for oid in listing.oids if "*" in oid]
+        conditions.append(sa.or_(*patterns, *([objects.oid.in_(exact)] if exact else [])))
+    chosen = [objects.oid] if counting else [column.label(name) for name, column in columns.items()]
+    for name in CLASS_COLUMNS:
+        columns.setdefault(name, sa.null())
+    columns.setdefault("separation", objects.last_mjd)
+    return sa.select(*chosen).select_from(source).where(*conditions), columns
+
+
+def _like(column: sa.ColumnElement, pattern: str) -> sa.ColumnElement[bool]:
+    """A condition with `*` for any characters. What stands before the first one is also said as a range, which an
+    index answers.
+    """
+    start = pattern.partition("*")[0]
+    text = "%".join(part.replace("/", "//").replace("%", "/%").replace("_", "/_") for part in pattern.split("*"))
+    condition = column.like(text, escape="/")
+    return condition & (column >= start) & (column < start + "\x7f") if start else condition
+
+
+def _near(cone: Cone) -> sa.CTE:
+    """Objects in the cone with their separation. A table of its own, so that no other index tempts the database."""
+    ranges = cone_ranges(cone)
+    # Few different lengths: a statement of a length that was seen before is not compiled again.
+    ranges = ranges + ranges[-1:] * (-len(ranges) % 16)
+    separation = separation_sql(_OBJECT.c.ra, _OBJECT.c.dec, cone.ra, cone.dec)
+    found = sa.select(_OBJECT.c.survey, _OBJECT.c.oid, separation.label("separation")).where(
+        sa.or_(*[_OBJECT.c.healpix.between(a, b) for a, b in ranges]), separation <= cone.radius
+    )
+    return found.cte("near").prefix_with("MATERIALIZED")
+
+
+@lru_cache(maxsize=256)
+def cone_ranges(cone: Cone) -> list[tuple[int, int]]:
+    """HEALPix cells (nested, order 29, both ends included) that cover a cone, neighbours joined."""
+    import numpy as np
+    from astropy.coordinates import Latitude, Longitude
+    from astropy.units import Quantity
+    from cdshealpix.nested import cone_search
+
+    order = int(np.clip(np.log2(200_000 / cone.radius), 0, 24))
+    cells, depths, _ = cone_search(
+        Longitude(cone.ra, "deg"), Latitude(cone.dec, "deg"), Quantity(cone.radius, "arcsec"), order, flat=False
+    )
+    shift = 2 * (HEALPIX_ORDER - depths.astype(np.int64))
+    first = cells.astype(np.int64) << shift
+    last = ((cells.astype(np.int64) + 1) << shift) - 1
+    joined: list[tuple[int, int]] = []
+    for a, b in sorted(zip(first.tolist(), last.tolist(), strict=True)):
+        if joined and a == joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], b)
+        else:
+            joined.append((a, b))
+    return joined
+
+
+def separation_sql(ra: sa.ColumnElement, dec: sa.ColumnElement, ra0: float, dec0: float) -> sa.ColumnElement:
+    """Angle in arcsec between columns and a position, all in degrees (haversine)."""
+    half = 0.017453292519943295 / 2
+    a = sa.func.sin((dec - dec0) * half)
+    b = sa.func.sin((ra - ra0) * half)
+    h = a * a + sa.func.cos(dec * (2 * half)) * sa.func.cos(sa.literal(dec0 * 2 * half)) * b * b
+    safe = sa.case((h > 1.0, sa.literal(1.0)), else_=h)
+    return sa.func.asin(sa.func.sqrt(safe)) * (2 * 206264.80624709636)
+
+
+def classifiers(connection: Connection, survey: str) -> list[tuple[str, str]]:
+    """(classifier, model hash) of every answer that is stored, found by leaps over the index."""
+    answers = _CLASS.c
+    found = []
+    for name in _distinct(connection, answers.classifier, [answers.survey == survey]):
+        of_name = [answers.survey == survey, answers.classifier == name]
+        found += [(name, model) for model in _distinct(connection, answers.model, of_name)]
+    return found
+
+
+def _distinct(connection: Connection, column: sa.ColumnElement, conditions: list) -> list[str]:
+    """The different values of an indexed column, in order: one look into the index for each, however many rows."""
+    found: list[str] = []
+    while True:
+        beyond = [column > found[-1]] if found else [column.is_not(None)]
+        value = connection.scalar(sa.select(column).where(*conditions, *beyond).order_by(column).limit(1))
+        if value is None:
+            return found
+        found.append(value)
+
+
+def classes(connection: Connection, survey: str, classifier: str, model: str) -> list[str]:
+    """The classes a model speaks of, in the order of its answers."""
+    chosen = sa.select(_CLASS.c.probabilities).where(
+        _CLASS.c.survey == survey,
+        _CLASS.c.classifier == classifier,
+        _CLASS.c.model == model,
+        _CLASS.c.class_name.is_not(None),
+    )
+    return sorted(connection.scalar(chosen.limit(1)) or {})
+
+
+def limits(connection: Connection, survey: str) -> dict[str, float | None]:
+    """Least and greatest number of detections and first epoch."""
+    values = {}
+    for name in ("n_det", "first_mjd"):
+        column = _OBJECT.c[name]
+        for kind, order in (("min", column.asc()), ("max", column.desc())):
+            chosen = sa.select(column).where(_OBJECT.c.survey == survey, column.is_not(None)).order_by(order).limit(1)
+            values[f"{kind}_{name}"] = connection.scalar(chosen)
+    return values
+
+
+def candidates(
+    connection: Connection, survey: str, classifier: str, class_name: str, night: date, limit: int
+) -> list[dict]:
+    """Objects with an alert of a class in a night (UTC date), whose answer over all alerts still is that class.
+
+    Most probable first; each with the candid, epoch, magnitude and nearest Pan-STARRS source of its last alert of the
+    night, and the slowest first rise that the upper limits allow in that band.
+    """
+    answer, alert, magstat = tables.classification, tables.alert, tables.magstat
+    start = _mjd(night)
+    tonight = (
+        sa.select(answer.c.oid, sa.func.max(answer.c.candid).label("candid"), sa.func.count().label("n_tonight"))
+        .where(
+            answer.c.survey == survey,
+            answer.c.classifier == classifier,
+            answer.c.class_name == class_name,
+            answer.c.mjd >= start,
+            answer.c.mjd < start + 1,
+        )
+        .group_by(answer.c.oid)
+        .cte("tonight")
+        .prefix_with("MATERIALIZED")
+    )
+    shown: tuple[str, ...] = ("mjd", "band", "mag", "mag_err", "positive", "real_bogus", "deep_real_bogus")
+    shown += (
+        "ref_distance",
+        "ps1_id_1",
+        "ps1_distance_1",
+        "ps1_star_score_1",
+        "gaia_distance",
+        "gaia_mag",
+        "ss_distance",
+    )
+    columns = [_OBJECT.c[name] for name in ("oid", "ra", "dec", "n_det", "first_mjd", "last_mjd", "any_positive")]
+    chosen = (
+        sa.select(
+            *columns,
+            *[alert.c[name].label(f"alert_{name}") for name in shown],
+            *[_CLASS.c[name] for name in ("classifier", "class_name", "probability", "n_alerts")],
+            tonight.c.candid,
+            tonight.c.n_tonight,
+            magstat.c.dmdt_first,
+        )
+        .select_from(tonight)
+        .join(
+            _CLASS,
+            (_CLASS.c.survey == survey) & (_CLASS.c.oid == tonight.c.oid) & (_CLASS.c.classifier == classifier),
+        )
+        .join(_OBJECT, (_OBJECT.c.survey == survey) & (_OBJECT.c.oid == tonight.c.oid))
+        .join(alert, (alert.c.survey == survey) & (alert.c.candid == tonight.c.candid))
+        .join(
+            magstat,
+            (magstat.c.survey == survey) & (magstat.c.oid == tonight.c.oid) & (magstat.c.band == alert.c.band),
+            isouter=True,
+        )
+        .where(_CLASS.c.class_name == class_name)
+        .order_by(_CLASS.c.probability.desc(), _OBJECT.c.oid)
+        .limit(limit)
+    )
+    return [dict(row) for row in connection.execute(chosen).mappings()]
+
+
+def sparklines(connection: Connection, survey: str, oids: Sequence[str]) -> dict[str, list[tuple[float, float, str]]]:
+    """(mjd, mag, band) of the detections of some objects, in time order."""
+    table = tables.detection
+    chosen = (
+        sa.select(table.c.oid, table.c.mjd, table.c.mag, table.c.band)
+        .where(table.c.survey == survey, table.c.oid.in_(list(oids)), table.c.mag.is_not(None))
+        .order_by(table.c.oid, table.c.mjd)
+    )
+    found: dict[str, list[tuple[float, float, str]]] = {}
+    for oid, mjd, mag, band in connection.execute(chosen):
+        found.setdefault(oid, []).append((mjd, mag, band))
+    return found
+
+
+def alert_classes(connection: Connection, survey: str, night: date) -> list[tuple[str, str | None, int]]:
+    """(classifier, class, alerts) of a night (UTC date); class None where undetermined."""
+    answer = tables.classification.c
+    start = _mjd(night)
+    found = []
+    for name in sorted({name for name, _ in classifiers(connection, survey)}):
+        of_name = [answer.survey == survey, answer.classifier == name]
+        names = _distinct(connection, answer.class_name, of_name)
+        chosen = (
+            sa.select(answer.class_name, sa.func.count())
+            .where(*of_name, answer.class_name.in_(names) | answer.class_name.is_(None))
+            .where(answer.mjd >= start, answer.mjd < start + 1)
+            .group_by(answer.class_name)
+        )
+        found += [(name, class_name, n) for class_name, n in connection.execute(chosen)]
+    return found
+
+
+def _mjd(night: date) -> float:
+    return float((night - date(1858, 11, 17)).days)

@@ -1,0 +1,89 @@
+"""The web application: every address, and the rules that hold for all of them."""
+
+from importlib import metadata, resources
+from urllib.parse import parse_qsl, urlencode
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from alerce_dagster.settings import Settings, web_local_writes
+from alerce_dagster.storage import listings
+from alerce_dagster.web import api, pages, stamps, ztf_api
+from alerce_dagster.web.access import Access
+from alerce_dagster.web.answers import explain_errors
+
+_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
+        b"form-action 'self'",
+    ),
+]
+
+
+def create_app(access: Access) -> FastAPI:
+    """The application over one deployment's stores."""
+    app = FastAPI(
+        title="ALeRCE on Dagster",
+        version=metadata.version("alerce-dagster"),
+        description="Alerts, objects and their classes. `/ztf/v1` and `/v2` speak ALeRCE's API; `/api/v1` is our own.",
+        docs_url=None,  # its page loads scripts from elsewhere; the schema is at /openapi.json
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.access = access
+    explain_errors(app, pages.error_page)
+    for prefix in ("/ztf/v1", "/alerts/v1"):
+        app.include_router(ztf_api.router, prefix=prefix, tags=["ALeRCE ZTF v1"], include_in_schema=prefix == "/ztf/v1")
+    app.include_router(ztf_api.light_curves)
+    app.include_router(stamps.router)
+    app.include_router(api.router)
+    app.include_router(api.writes)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=str(resources.files("alerce_dagster.web") / "static")), name="static")
+    # The last one added is the first to see a request.
+    app.add_middleware(GZipMiddleware, minimum_size=10_000, compresslevel=3)
+    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET"])
+    app.add_middleware(_Rules)
+    return app
+
+
+def from_environment() -> FastAPI:
+    """The application of the deployment that the environment names; what each process of the server makes."""
+    # Positions on the sky need astropy: half a second that nobody's first cone should wait for.
+    listings.cone_ranges(listings.Cone(0.0, 0.0, 1.0))
+    return create_app(Access.to(Settings.from_environment(), open_writes=web_local_writes()))
+
+
+class _Rules:
+    """For every request: a parameter without a value counts as not given; answers carry the safety headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if scope["query_string"]:
+            scope = {**scope, "query_string": _given(scope["query_string"])}
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *_HEADERS]
+            await send(message)
+
+        await self.app(scope, receive, with_headers)
+
+
+def _given(query: bytes) -> bytes:
+    """A query without the parameters that a form or a client left empty (`class=`, `order_by=None`)."""
+    text = query.decode("latin-1")
+    if "=&" not in text and not text.endswith("=") and "=None" not in text:
+        return query
+    return urlencode([(name, value) for name, value in parse_qsl(text) if value not in ("", "None")]).encode()

@@ -1,0 +1,125 @@
+"""What other stages know of an object is on its page and in the API, where it is stored; on both databases."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from alerce_dagster.lightcurves.features import FEATURES, VERSION
+from alerce_dagster.storage import Stores, tables
+from alerce_dagster.storage.database import Database
+from alerce_dagster.web.access import Access
+from alerce_dagster.web.app import create_app
+
+OID = "ZTF24abcdefg"
+CANDID = 2616491414115015001  # more than 2^53: JavaScript would round it
+HTML = {"Accept": "text/html"}
+
+
+def rows() -> list[tuple[sa.Table, dict]]:
+    """One object as every stage would leave it."""
+    key = {"survey": "ztf", "oid": OID}
+    probabilities = {"SNIa": 0.7, "SNII": 0.2, "AGN": 0.1}
+    evidence = [
+        {"part": "stamp", "source": {}, "kl": 1.0, "log_ratio": {"SNIa": 1.25, "SNII": 0.75, "AGN": -2.5}},
+        {"part": "host", "source": {}, "kl": 0.1, "log_ratio": {"SNIa": 0.5, "SNII": 0.5, "AGN": -3.25}},
+    ]
+    now = datetime(2024, 3, 2, 8, tzinfo=UTC)
+    batch = {"survey": "ztf", "batch_id": "b1", "night": date(2024, 3, 2), "run_id": "run-1"}
+    answer = key | {"classifier": "combined", "class_name": "SNIa", "probability": 0.7, "model": "f" * 64}
+    return [
+        (tables.object_, key | {"ra": 150.1, "dec": 2.2, "n_det": 1, "first_mjd": 60371.3, "last_mjd": 60371.3,
+                                "healpix": 1}),
+        (tables.batch, batch | {"file": "f.parquet", "n_packets": 1, "n_bytes": 1, "created_at": now}),
+        (tables.alert, key | {"candid": CANDID, "mjd": 60371.3, "band": "g", "night": date(2024, 3, 2),
+                              "batch_id": "b1", "file_row": 0, "content_hash": "c0ffee"}),
+        (tables.alert_arrival, {"survey": "ztf", "candid": CANDID, "topic": "t", "partition": 0, "message_offset": 5,
+                                "distributed_mjd": 60371.31}),
+        (tables.ledger, batch | {"stage": "alerts", "version": "1", "n_in": 1, "n_out": 1, "n_known": 0, "n_aside": 0,
+                                 "reasons": {}, "details": {}, "finished_at": now}),
+        (tables.object_class, answer | {"probabilities": probabilities, "n_alerts": 1, "last_mjd": 60371.3}),
+        (tables.object_class, key | {"classifier": "stamp_classifier", "n_alerts": 0, "model": "e" * 64}),
+        (tables.classification, answer | {"candid": CANDID, "mjd": 60371.3, "probabilities": probabilities,
+                                          "reason": "stamp and host", "run_id": "run-1", "evidence": evidence,
+                                          "prediction_set": ["SNIa", "SNII"]}),
+        (tables.classification, key | {"candid": CANDID, "mjd": 60371.3, "classifier": "stamp_classifier",
+                                       "reason": "no cutout", "model": "e" * 64, "run_id": "run-1"}),
+        (tables.xmatch, key | {"catalog": "allwise", "rank": 1, "catalog_id": "J100024.00+021200.0", "separation": 0.42,
+                               "log_bayes": 5.5, "columns": {"W1mag": 14.123, "W2mag": None}, "snapshot": "5" * 64}),
+        (tables.xmatch_state, key | {"catalog": "allwise", "state": "matched", "n_matches": 1, "radius": 3.0,
+                                     "snapshot": "5" * 64, "run_id": "run-1"}),
+        (tables.xmatch_state, key | {"catalog": "gaia_dr3", "state": "pending", "n_matches": 0, "radius": 1.0,
+                                     "reason": "the service did not answer", "run_id": "run-1"}),
+        (tables.host, key | {"catalog": "desi", "catalog_id": "3962", "host_mag": 18.2, "separation": 1.7,
+                             "light_radii": 0.9, "probability": 0.97, "p_unseen": 0.02, "chance_probability": 0.004,
+                             "redshift": 0.0421, "redshift_kind": "spectroscopic", "redshift_catalog": "desi",
+                             "absolute_mag": -18.9, "luminosity": "plausible", "candidates": [], "snapshots": {},
+                             "run_id": "run-1"}),
+        (tables.outlier, key | {"top_class": "Transient", "score": 0.93, "baseline": 0.5, "nearest": "SNIa",
+                                "place": [0.0], "mjd": 60371.3, "inputs_hash": "a", "model": "d" * 64,
+                                "run_id": "run-1"}),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def whole(stores: Stores) -> Iterator[TestClient]:
+    with stores.database.writing() as connection:
+        for table, row in rows():
+            connection.execute(table.insert().values(**row))
+    url = stores.database.url.render_as_string(hide_password=False)
+    reader = Database(url, seconds_per_query=5)
+    with TestClient(create_app(Access(Stores(reader, stores.archive), stores.database))) as client:
+        yield client
+    reader.engine.dispose()
+
+
+def test_the_page_shows_what_every_stage_knows(whole: TestClient) -> None:
+    text = whole.get(f"/objects/{OID}", headers=HTML).text
+    for expected in (
+        "SNIa 70.0%", "One of SNIa, SNII in 90 %", "1.25", "-3.25", "allwise", "J100024.00+021200.0", "W1mag 14.123",
+        "the service did not answer", "desi 3962", "0.0421", "plausible", "93.0%", "Undetermined", "no cutout",
+        "14.4 minutes after the exposure", "/runs/run-1", "c0ffee", str(CANDID),
+    ):  # fmt: skip
+        assert expected in text, expected
+    assert "W2mag" not in text
+
+
+def test_the_api_tells_the_same(whole: TestClient) -> None:
+    found = whole.get(f"/api/v1/objects/{OID}/xmatches").json()
+    assert found["matches"][0]["columns"] == {"W1mag": 14.123, "W2mag": None}
+    assert [row["state"] for row in found["searched"]] == ["matched", "pending"]
+    assert whole.get(f"/api/v1/objects/{OID}/host").json()["redshift"] == 0.0421
+    assert whole.get(f"/api/v1/objects/{OID}/outliers").json()[0]["nearest"] == "SNIa"
+    (alert,) = whole.get(f"/api/v1/objects/{OID}/provenance").json()
+    assert (alert["candid"], alert["distributed_mjd"]) == (str(CANDID), 60371.31)
+
+
+def test_lists_show_the_answer_that_rests_on_the_most(whole: TestClient) -> None:
+    """An undetermined answer of one classifier does not hide another's."""
+    (item,) = whole.get("/ztf/v1/objects").json()["items"]
+    assert (item["class"], item["classifier"]) == ("SNIa", "combined")
+    (item,) = whole.get("/ztf/v1/objects", params={"classifier": "stamp_classifier", "oid": OID,
+                                                   "order_by": "lastmjd"}).json()["items"]  # fmt: skip
+    assert (item["class"], item["probability"]) == (None, None)
+    both = whole.get("/ztf/v1/objects", params={"oid": OID, "ranking": 1, "order_by": "lastmjd"}).json()["items"]
+    assert {item["classifier"] for item in both} == {"combined", "stamp_classifier"}
+    assert whole.get(f"/ztf/v1/objects/{OID}/probabilities").json()[0]["class_name"] == "SNIa"
+
+
+def test_features_have_alerces_names_and_bands(stores: Stores, whole: TestClient) -> None:
+    import numpy as np
+
+    values = np.arange(len(FEATURES), dtype="<f4")
+    values[0] = np.nan
+    row = {"survey": "ztf", "oid": OID, "version": VERSION, "features": values.tobytes(), "n_det": 20,
+           "last_mjd": 60371.3, "inputs": "a", "run_id": "run-1"}  # fmt: skip
+    with stores.database.writing() as connection:
+        connection.execute(tables.feature.insert().values(**row))
+    found = whole.get(f"/ztf/v1/objects/{OID}/features").json()
+    assert [row["value"] for row in found] == [None, *range(1, len(FEATURES))]
+    assert {row["fid"] for row in found} <= {0, 1, 2, 12}
+    name = found[5]["name"]
+    assert found[5] in whole.get(f"/ztf/v1/objects/{OID}/features/{name}").json()
+    assert all(row["fid"] == 1 for row in whole.get(f"/ztf/v1/objects/{OID}/features?fid=1").json())
