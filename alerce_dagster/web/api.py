@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, field_validator
 from starlette.responses import Response
 
 from alerce_dagster.storage import ledger, listings, queries, tables, triage
+from alerce_dagster.storage.candidates import candidates as candidates_of
 from alerce_dagster.storage.listings import Listing
 from alerce_dagster.web import nights, stamps
 from alerce_dagster.web import parameters as p
@@ -210,7 +211,7 @@ def candidates(
     with access.stores.database.reading() as connection:
         _night_required(connection, survey, night)
         chosen = classifier or "stamp_classifier"
-        rows = listings.candidates(connection, survey, chosen, class_name or "SN", night, limit)
+        rows = candidates_of(connection, survey, chosen, class_name or "SN", night, limit)
     return Json(_plain(rows))
 
 

@@ -12,6 +12,7 @@ from starlette.templating import Jinja2Templates
 from alerce_dagster.classifiers.taxonomy import STAMP_CLASS_MEANING
 from alerce_dagster.settings import dagster_url
 from alerce_dagster.storage import listings, triage
+from alerce_dagster.storage.candidates import candidates as candidates_of
 from alerce_dagster.storage.listings import Listing
 from alerce_dagster.web import nights, object_page, show, skymap
 from alerce_dagster.web import parameters as p
@@ -53,7 +54,7 @@ def one_night(request: Request, access: Reading, night: p.Night) -> Response:
             raise NotStored(f"nothing is stored for the night {night}")
         books = nights.completeness(connection, SURVEY, night)
         shares = nights.contents(connection, SURVEY, night)["classes"]
-        best = listings.candidates(connection, SURVEY, "stamp_classifier", "SN", night, 5)
+        best = candidates_of(connection, SURVEY, "stamp_classifier", "SN", night, 5)
         older = [nights.completeness(connection, SURVEY, n) for n in known[:14]]
     return templates.TemplateResponse(
         request, "night.html", {"night": night, "books": books, "shares": shares, "best": best, "older": older}
@@ -223,7 +224,7 @@ def hunter(
             raise NotStored(f"nothing is stored for the night {chosen}")
         classes = access.classes(connection, SURVEY)
         which = classifier or "stamp_classifier"
-        rows = listings.candidates(connection, SURVEY, which, class_name, chosen, limit)
+        rows = candidates_of(connection, SURVEY, which, class_name, chosen, limit)
         decided: dict[str, dict] = {}
         for row in triage.decisions(connection, SURVEY, [row["oid"] for row in rows]):
             decided.setdefault(row["oid"], row)
