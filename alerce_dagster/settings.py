@@ -14,9 +14,9 @@ ALERCE_CDS_URL         (the service's own)                         another addre
 ALERCE_DAGSTER_URL     http://127.0.0.1:3000                       the Dagster UI, for links from the web's pages
 ALERCE_WEB_TOKEN       (none)                                      what a person must know to write through the
                                                                    web
-ALERCE_WEB_LOCAL       (none)                                      1 lets people on this machine write without it
 ALERCE_SMTP_URL        (none)                                      mail server of the watch lists
 ALERCE_MAIL_FROM       alerce@ and this machine's name             sender of their e-mails
+ALERCE_WEB_LOCAL       (none)                                      1 lets people on this machine write without it
 DAGSTER_HOME           $ALERCE_HOME/dagster                        Dagster's own state
 =====================  ==========================================  =======================================
 

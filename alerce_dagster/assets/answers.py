@@ -46,7 +46,10 @@ def answer_assets(name: str, options: Callable[[str, str, set[str]], dict]) -> l
             "One posterior per object of cutouts, light curve, cross-matches and host, with what each part adds.",
             {"python", "sql"},
         ),
-        deps=[lightcurve_classifications, dg.AssetKey([name, "classifications"]), dg.AssetKey([name, "xmatches"])],
+        deps=[
+            lightcurve_classifications,
+            *(dg.AssetKey([name, other]) for other in ("classifications", "xmatches", "hosts")),
+        ],
     )
     def combined(
         context: dg.AssetExecutionContext,

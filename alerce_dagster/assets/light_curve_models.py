@@ -91,7 +91,7 @@ def lightcurve_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     name=OUTLIERS,
     deps=[labelled_set],
     description="Outlier detectors of each top class, judged on classes that were kept from them.",
-    kinds={"tensorflow", "sklearn"},
+    kinds={"numpy", "sklearn"},
     pool="training",
     check_specs=[_beats(OUTLIERS, "It finds the objects of classes that it has not seen better than the one in use.")],
     **_SHARED,

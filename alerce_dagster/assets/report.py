@@ -34,10 +34,10 @@ _FEATURE_COLUMNS = ("oid", "version", "n_det", "last_mjd", "inputs")
 _CLASSIFICATION_COLUMNS = ("oid", "candid", "class_name", "probability", "reason")
 
 
-def alerts(night: Night, ingested: Ingested) -> dg.MaterializeResult:
+def alerts(night: Night, ingested: Ingested, *, streamed: bool = False) -> dg.MaterializeResult:
     """Of the asset alerts."""
     entry = ingested.entry
-    counts = night_counts(night)
+    counts = night_counts(night, whole_night=not streamed)
     table = tables.alert
     n = counts["alert_rows"]
     of_night = (table.c.survey == night.survey.name, table.c.night == night.night)

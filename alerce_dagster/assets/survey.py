@@ -99,7 +99,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
         if config.offsets:
             with _explained():
-                return report.alerts(night, live.take(night, config, streams, models, catalogs))
+                return report.alerts(night, live.take(night, config, streams, models, catalogs), streamed=True)
         configured = config.sources or ([] if config.again else _own_source(name, night.night))
         with _explained():
             ingested = ingest(night, packets(configured), packets(config.again))

@@ -14,7 +14,7 @@ def light_curve_card(d: dict[str, Any]) -> str:
 
 def _identity(d: dict[str, Any]) -> str:
     sets = d["prediction_sets"]
-    levels = ", ".join(f"{level:.3f}" for level in sets["levels"])
+    levels = ", ".join(f"{level:.2f}" for level in sets["thresholds"])
     learner = {"booster": "gradient-boosted trees (LightGBM)", "forest": "balanced random forests"}
     return f"""# {d["name"]} {d["version"]}
 
@@ -25,8 +25,9 @@ Classifies a light curve in g and r into {len(d["classes"])} classes on two leve
 * {learner[d["recipe"]["learner"]]}, one for the top classes and one for the classes of each, {len(d["inputs"])} inputs
   (`{d["inputs_version"]}`)
 * calibration: {d["calibration"]["method"]}; probabilities are calibrated for the mix of the labelled set, given below
-* prediction sets: {sets["coverage"]:.0%} coverage; levels by number of epochs (edges
-  {", ".join(map(str, sets["epoch_edges"]))}): {levels}
+* prediction sets: {sets["coverage"]:.0%} coverage; thresholds by epochs (edges
+  {", ".join(map(str, sets["epoch_edges"]))}) and, within, by days (edges {", ".join(map(str, sets["span_edges"]))}):
+  {levels}
 * training set: sha256 `{d["training_set"]["digest"]}`"""
 
 
@@ -60,7 +61,9 @@ def figures(d: dict[str, Any]) -> list[str]:
         f"again). Top classes: accuracy {m['top']['accuracy']:.3f}, macro precision {m['top']['macro_precision']:.3f}, "
         f"recall {m['top']['macro_recall']:.3f}, ECE {m['top']['ece']:.3f}.",
         "By what was known (objects with six epochs by then):\n\n"
-        + table(["", *head], [row(HEADINGS[days], values) for days, values in m["at_days"].items()]),
+        + table(
+            ["", *head], [row(title, m["at_days"][days]) for days, title in HEADINGS.items() if days in m["at_days"]]
+        ),
         "By source, in full; simulated objects are in no other figure:\n\n"
         + table(["", *head], [row(name, values) for name, values in m["by_source"].items()]),
         "Per class, in full:\n\n"

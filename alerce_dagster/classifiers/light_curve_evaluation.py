@@ -1,8 +1,9 @@
 """Judging a light-curve recipe on objects it has not seen.
 
-Cross-validation grouped by object; every fold's probabilities are calibrated, and its prediction sets levelled, on the
-other folds alone. What belongs here: the figures of real objects (at 16, 32, 64, 128 days and in full, per class, per
-source), of simulated ones apart, and the test whether inputs tell the source. Fitting is in `light_curve_training`.
+Cross-validation grouped by object; every fold's probabilities are calibrated, and the thresholds of its prediction sets
+found, on the other folds alone. What belongs here: figures of real objects (at 16, 32, 64, 128 days and in full, per
+class, per source), of simulated ones apart, and the test whether inputs tell the source. Fitting is in
+`light_curve_training`.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 
 from alerce_dagster.classifiers import metrics
 from alerce_dagster.classifiers.labelled_light_curves import LabelledLightCurves
-from alerce_dagster.classifiers.light_curve_model import epoch_bin, prediction_sets
+from alerce_dagster.classifiers.light_curve_model import cell, prediction_sets
 from alerce_dagster.classifiers.light_curve_training import (
     DAYS,
     FULL,
@@ -21,7 +22,7 @@ from alerce_dagster.classifiers.light_curve_training import (
     Views,
     at_days,
     calibrate,
-    conformal_levels,
+    conformal_thresholds,
     judged,
     probabilities,
 )
@@ -41,13 +42,14 @@ class Judged:
 
 
 def held_out(labelled: LabelledLightCurves, views: Views, recipe: Recipe, unseen: Unseen) -> Judged:
-    """Probabilities and prediction sets of every as-it-came view by models, calibrations and levels of other folds."""
+    """Probabilities and prediction sets of every as-it-came view by models and calibrations of other folds."""
     taxonomy = LIGHT_CURVE_TAXONOMIES[recipe.taxonomy]
     classes = classes_of(taxonomy)
     names = labelled.labels(recipe.taxonomy)
     rows = np.flatnonzero(views.as_is & (names[views.owner] != ""))
     y = np.array([classes.index(name) for name in names[views.owner[rows]]])
     fold = unseen.fold[views.owner[rows]]
+    cells = cell(views.n_epochs[rows], views.span[rows])
     real, mix = judged(labelled, views, recipe)
     place = np.searchsorted(rows, real)
     weights = np.zeros(len(rows))
@@ -60,9 +62,9 @@ def held_out(labelled: LabelledLightCurves, views: Views, recipe: Recipe, unseen
             {name: v[fit] for name, v in said.items()}, names[views.owner[rows[fit]]], weights[fit], taxonomy
         )
         everywhere = probabilities(said, found, taxonomy)
-        levels = conformal_levels(everywhere[fit], y[fit], views.n_epochs[rows[fit]], weights[fit])
+        thresholds = conformal_thresholds(everywhere[fit], y[fit], cells[fit], weights[fit])
         p[test] = everywhere[test]
-        sets[test] = prediction_sets(p[test], levels[epoch_bin(views.n_epochs[rows[test]])])
+        sets[test] = prediction_sets(p[test], thresholds[cells[test]])
     return Judged(rows, p, sets, y)
 
 
@@ -75,8 +77,8 @@ def evaluate(labelled: LabelledLightCurves, views: Views, recipe: Recipe, unseen
     in_full = np.isin(found.rows, at_days(labelled, views, FULL))
     top = _top_figures(found, real & in_full, recipe)
     return {
-        "protocol": f"{recipe.n_folds}-fold cross-validation grouped by object; calibration and levels of prediction "
-        "sets from the other folds; real objects",
+        "protocol": f"{recipe.n_folds}-fold cross-validation grouped by object; calibration and thresholds of "
+        "prediction sets from the other folds; real objects",
         "model": {
             "per_object": _with_spread(found, real & in_full),
             "balanced": _with_spread(found, real & in_full, balanced=True),

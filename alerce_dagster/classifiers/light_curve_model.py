@@ -5,15 +5,16 @@ in `light_curve_training`. A model is a folder with `model.npz` (trees, calibrat
 model's identity) and `model.json` (what they mean).
 
 Every light curve gets a row. Probabilities are P(top class) P(class | top class), each calibrated. A *prediction set*
-holds the true class in 90 % of cases (conformal prediction, Romano et al. 2020): the most probable classes, until their
-probabilities add up to a level that was found on held-out objects with as many epochs. The reason says why a class is
-or is not given:
+holds the true class in 90 % of cases (conformal prediction, Sadinle et al. 2019): the classes whose probability reaches
+a threshold that was found on held-out objects with as many epochs in as long a time. The reason says why a class is or
+is not given:
 
 ===================================  ===================================================================
 reason                               class
 ===================================  ===================================================================
 ``model``                            the only class of the prediction set
 ``2 classes are possible: A, B``     *undetermined*: the prediction set has several
+``no class is probable enough: A``   *undetermined*: the prediction set is empty, A is the most probable class
 ``3 epochs in g and r, 6 needed``    *undetermined*; probabilities are the mix of the labelled set
 ``no usable epoch``                  *undetermined*, probabilities null
 ===================================  ===================================================================
@@ -40,7 +41,9 @@ DEFAULT_MODEL = Path(__file__).parent / "models" / "light_curve_classifier"
 UNDETERMINED = "undetermined"
 FOREST_FLOOR = 1e-3  # a forest's share of votes below it counts as it: no vote is not proof
 COVERAGE = 0.9  # of prediction sets
-EPOCH_EDGES = (10, 16, 25, 50, 100)  # epochs in g and r that divide the levels of the prediction sets
+# Prediction sets have a threshold for each cell of epochs in g and r, and of days from the first to the last.
+EPOCH_EDGES, SPAN_EDGES = (10, 16, 25, 50), (20.0, 40.0, 150.0)
+N_CELLS = (len(EPOCH_EDGES) + 1) * (len(SPAN_EDGES) + 1)
 _CHUNK = 2_000  # light curves at a time, so that memory does not grow with their number
 
 
@@ -88,7 +91,7 @@ class LightCurveClassifier:
     """A light-curve model with its description; load it with `LightCurveClassifier.load`."""
 
     heads: dict[str, Head]
-    levels: np.ndarray
+    thresholds: np.ndarray
     mix: np.ndarray
     description: dict[str, Any]
     model_hash: str
@@ -151,11 +154,11 @@ class LightCurveClassifier:
             x[enough] = inputs(select(batch, enough), threads).astype(np.float32)
             p[enough] = self.predict(x[enough])
         p[n_epochs == 0] = np.nan
-        return self.judge(p, n_epochs, x)
+        return self.judge(p, n_epochs, spans(batch), x)
 
-    def judge(self, p: np.ndarray, n_epochs: np.ndarray, x: np.ndarray) -> Answers:
-        """The rules of abstention on probabilities (n, k) of light curves with `n_epochs` (n,)."""
-        sets = prediction_sets(p, self.levels[epoch_bin(n_epochs)])
+    def judge(self, p: np.ndarray, n_epochs: np.ndarray, span: np.ndarray, x: np.ndarray) -> Answers:
+        """The rules of abstention on probabilities (n, k) of light curves of `n_epochs` (n,) in `span` days (n,)."""
+        sets = prediction_sets(p, self.thresholds[cell(n_epochs, span)])
         enough = n_epochs >= MIN_EPOCHS
         sets[~enough] = True
         size = sets.sum(axis=1)
@@ -166,6 +169,8 @@ class LightCurveClassifier:
                 reason[i] = "no usable epoch"
             elif not enough[i]:
                 reason[i] = f"{n_epochs[i]} epochs in g and r, {MIN_EPOCHS} needed"
+            elif size[i] == 0:
+                reason[i] = f"no class is probable enough: {self.classes[int(p[i].argmax())]}"
             else:
                 names = [self.classes[j] for j in np.argsort(-p[i]) if sets[i, j]]
                 reason[i] = f"{len(names)} classes are possible: {', '.join(names)}"
@@ -174,29 +179,23 @@ class LightCurveClassifier:
         return Answers(p, sets, top, chosen, reason, x)
 
 
-def epoch_bin(n_epochs: np.ndarray) -> np.ndarray:
-    """Which of len(EPOCH_EDGES) + 1 bins a number of epochs (n,) falls in."""
-    return np.searchsorted(EPOCH_EDGES, n_epochs, side="right")
+def cell(n_epochs: np.ndarray, span: np.ndarray) -> np.ndarray:
+    """Which of N_CELLS cells of epochs and length (days) light curves (n,) fall in."""
+    row = np.searchsorted(EPOCH_EDGES, n_epochs, side="right")
+    return row * (len(SPAN_EDGES) + 1) + np.searchsorted(SPAN_EDGES, span, side="right")
 
 
-def probability_before(p: np.ndarray) -> np.ndarray:
-    """Summed probability (n, k) of the classes that are more probable than each class (the earlier of equals)."""
-    p = np.nan_to_num(p)
-    order = np.argsort(-p, axis=1, kind="stable")
-    ranked = np.take_along_axis(p, order, axis=1)
-    before = np.cumsum(ranked, axis=1) - ranked
-    out = np.empty_like(before)
-    np.put_along_axis(out, order, before, axis=1)
+def spans(batch: Batch) -> np.ndarray:
+    """Days from the first to the last epoch of every object, (n,); 0 without epochs."""
+    some = np.diff(batch.starts) > 0
+    out = np.zeros(len(batch))
+    out[some] = batch.mjd[batch.starts[1:][some] - 1] - batch.mjd[batch.starts[:-1][some]]
     return out
 
 
-def prediction_sets(p: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Bool (n, k): the most probable classes until their probabilities (n, k) add up to the row's level (n,).
-
-    The most probable class is always in it.
-    """
-    before = probability_before(p)
-    return (before <= levels[:, None]) | (before == 0.0)
+def prediction_sets(p: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Bool (n, k): the classes whose probabilities (n, k) reach the row's threshold (n,); perhaps none."""
+    return np.nan_to_num(p) >= thresholds[:, None]
 
 
 def answers_table(oids: np.ndarray, answers: Answers, classifier: LightCurveClassifier) -> pa.Table:
@@ -216,9 +215,9 @@ def answers_table(oids: np.ndarray, answers: Answers, classifier: LightCurveClas
     return pa.table(columns)
 
 
-def save(heads: dict[str, Head], levels: np.ndarray, mix: np.ndarray, file: Path) -> str:
+def save(heads: dict[str, Head], thresholds: np.ndarray, mix: np.ndarray, file: Path) -> str:
     """Write model.npz; returns its SHA-256. The same numbers give the same bytes."""
-    arrays = {"levels": np.asarray(levels, "<f8"), "mix": np.asarray(mix, "<f8")}
+    arrays = {"thresholds": np.asarray(thresholds, "<f8"), "mix": np.asarray(mix, "<f8")}
     for name, head in heads.items():
         arrays |= head.found.arrays(name)
         arrays[f"{name}.temperature"] = np.asarray(head.temperature, "<f8")
@@ -244,7 +243,7 @@ def _parts(artefact: bytes, description: dict[str, Any]) -> tuple[dict[str, Head
             raise ValueError(f"the model file does not choose among {k} classes in {name!r}")
         heads[name] = Head(found, temperature, bias, bool(arrays[f"{name}.is_forest"]))
     k = sum(len(names) for names in taxonomy.values())
-    levels, mix = arrays["levels"], arrays["mix"]
-    if levels.shape != (len(EPOCH_EDGES) + 1,) or mix.shape != (k,):
-        raise ValueError(f"the model file does not hold levels of prediction sets and the shares of {k} classes")
-    return heads, levels, mix
+    thresholds, mix = arrays["thresholds"], arrays["mix"]
+    if thresholds.shape != (N_CELLS,) or mix.shape != (k,):
+        raise ValueError(f"the model file does not hold thresholds of prediction sets and the shares of {k} classes")
+    return heads, thresholds, mix

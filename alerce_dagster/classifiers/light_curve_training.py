@@ -14,12 +14,12 @@ from alerce_dagster.classifiers.labelled_light_curves import LabelledLightCurves
 from alerce_dagster.classifiers.light_curve_inputs import MIN_EPOCHS, inputs
 from alerce_dagster.classifiers.light_curve_model import (
     COVERAGE,
-    EPOCH_EDGES,
     FOREST_FLOOR,
+    N_CELLS,
     Head,
+    cell,
     combine,
-    epoch_bin,
-    probability_before,
+    spans,
 )
 from alerce_dagster.classifiers.light_curves import G, R, keep_epochs
 from alerce_dagster.classifiers.taxonomy import LIGHT_CURVE_TAXONOMIES, classes_of
@@ -28,6 +28,7 @@ from alerce_dagster.lightcurves.features.batch import Batch, select, truncate
 FULL = np.inf
 DAYS = (16.0, 32.0, 64.0, 128.0, FULL)
 LONGER_DAYS = (256.0, 512.0, 1024.0)
+MIN_IN_CELL = 100  # views that a cell's own threshold of the prediction sets needs
 FOREST_FILL = -999.0  # what a forest sees for a missing value
 
 
@@ -56,7 +57,7 @@ class Views:
     """Views of labelled light curves, aligned.
 
     x (v, f) inputs; owner (v,) row of the labelled set; days (v,) where it was cut, inf for in full; as_is (v,) bool:
-    neither thinned nor robbed of a band, so that it may be judged; n_epochs (v,).
+    neither thinned nor robbed of a band, so that it may be judged; n_epochs (v,); span (v,) days from first to last.
     """
 
     x: np.ndarray
@@ -64,10 +65,11 @@ class Views:
     days: np.ndarray
     as_is: np.ndarray
     n_epochs: np.ndarray
+    span: np.ndarray
 
     def take(self, rows: np.ndarray) -> "Views":
         """The views `rows` (indices or mask)."""
-        return Views(self.x[rows], self.owner[rows], self.days[rows], self.as_is[rows], self.n_epochs[rows])
+        return Views(*(getattr(self, name)[rows] for name in Views.__dataclass_fields__))
 
 
 def make_views(labelled: LabelledLightCurves, seed: int, threads: int = 2) -> Views:
@@ -121,6 +123,7 @@ def _views(batch: Batch, owner: np.ndarray, days: float, as_is: bool, threads: i
         np.full(n, days),
         np.full(n, as_is),
         np.diff(batch.starts),
+        spans(batch),
     )
 
 
@@ -285,24 +288,26 @@ def probabilities(
     return combine(heads, taxonomy)
 
 
-def conformal_levels(p: np.ndarray, labels: np.ndarray, n_epochs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Level of the prediction sets in every bin of epochs, from probabilities (v, k) of unseen objects.
+def conformal_thresholds(p: np.ndarray, labels: np.ndarray, cells: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Threshold of the prediction sets in every cell, from probabilities (v, k) of unseen objects; labels (v,) int.
 
-    The weighted COVERAGE quantile of the probability that stands before the true class; labels (v,) int.
+    The weighted 1 - COVERAGE quantile of the probability of the true class. A cell of fewer than MIN_IN_CELL views
+    takes the threshold of all views together.
     """
-    before = probability_before(p)[np.arange(len(labels)), labels]
-    bins = epoch_bin(n_epochs)
-    out = np.ones(len(EPOCH_EDGES) + 1)
-    for k in range(len(out)):
-        rows = np.flatnonzero(bins == k)
-        if not len(rows):
-            continue
-        rows = rows[np.argsort(before[rows])]
-        # The object that is asked about counts as one more with the largest score (Vovk's correction).
-        share = np.cumsum(weights[rows]) / (weights[rows].sum() + weights[rows].mean())
-        place = np.searchsorted(share, COVERAGE)
-        out[k] = before[rows[place]] if place < len(rows) else 1.0
+    true = p[np.arange(len(labels)), labels]
+    out = np.full(N_CELLS, _quantile(true, weights))
+    for k in range(N_CELLS):
+        rows = cells == k
+        if rows.sum() >= MIN_IN_CELL:
+            out[k] = _quantile(true[rows], weights[rows])
     return out
+
+
+def _quantile(values: np.ndarray, weights: np.ndarray) -> float:
+    """Largest value that leaves at most 1 - COVERAGE of the weight below it, the object asked about counted as one."""
+    order = np.argsort(values)
+    below = np.cumsum(weights[order]) / (weights.sum() + weights.mean())
+    return float(values[order][np.searchsorted(below, 1 - COVERAGE)])
 
 
 @dataclass(frozen=True)
@@ -310,7 +315,7 @@ class Fitted:
     """A calibrated model and what it rests on: mix (k,) are the shares of the classes it is calibrated for."""
 
     heads: dict[str, Head]
-    levels: np.ndarray
+    thresholds: np.ndarray
     mix: np.ndarray
 
 
@@ -327,10 +332,11 @@ def fit_model(labelled: LabelledLightCurves, views: Views, recipe: Recipe, unsee
     fitted = calibrate(said, names, mix, taxonomy)
     classes = classes_of(taxonomy)
     y = np.array([classes.index(name) for name in names])
-    levels = conformal_levels(probabilities(said, fitted, taxonomy), y, views.n_epochs[rows], mix)
+    cells = cell(views.n_epochs[rows], views.span[rows])
+    thresholds = conformal_thresholds(probabilities(said, fitted, taxonomy), y, cells, mix)
     shares = np.bincount(y, weights=mix, minlength=len(classes)) / mix.sum()
     heads = {name: Head(found[name], *fitted[name], recipe.learner == "forest") for name in found}
-    return Fitted(heads, levels, shares)
+    return Fitted(heads, thresholds, shares)
 
 
 def judged(labelled: LabelledLightCurves, views: Views, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
@@ -338,7 +344,7 @@ def judged(labelled: LabelledLightCurves, views: Views, recipe: Recipe) -> tuple
     labels = labelled.labels(recipe.taxonomy)
     rows = np.flatnonzero(views.as_is & ~labelled.simulated[views.owner] & (labels[views.owner] != ""))
     owner = views.owner[rows]
-    # An object in full counts twice as much as its earlier cuts together: most questions are about all there is.
+    # An object in full counts as much as its earlier cuts together: most questions are about all there is.
     full = views.days[rows] == FULL
     earlier = np.bincount(owner, weights=~full, minlength=len(labels))[owner]
-    return rows, np.where(full, 2 / 3, 1 / 3 / np.maximum(earlier, 1))
+    return rows, np.where(full, 0.5, 0.5 / np.maximum(earlier, 1))

@@ -2,14 +2,14 @@
 
     python -m alerce_dagster.classifiers.outlier_training --data FOLDER --out FOLDER
 
-What belongs here: fitting (TensorFlow, scikit-learn) and the leave-one-class-out test. Running them is in `outliers`.
+What belongs here: fitting and the leave-one-class-out test. Running them is in `outliers`.
 """
 
 import argparse
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from alerce_dagster.classifiers.labelled_light_curves import LabelledLightCurves
 from alerce_dagster.classifiers.light_curve_inputs import INPUTS, INPUTS_VERSION
 from alerce_dagster.classifiers.light_curve_training import FULL, Views, at_days
 from alerce_dagster.classifiers.light_curves import READING
-from alerce_dagster.classifiers.outliers import LEAK, Detector, arrays_of, gaussianised
+from alerce_dagster.classifiers.outliers import Detector, arrays_of, gaussianised
 from alerce_dagster.classifiers.taxonomy import LIGHT_CURVE_TAXONOMIES
 
 VERSION = "1.0.0"
@@ -40,12 +40,9 @@ PUBLISHED = {
 class Recipe:
     """How the detectors are made."""
 
-    widths: tuple[int, ...] = (128, 64)
+    own_covariance: int = 150  # objects at which a class's own covariance counts as much as that of all classes
+    identity: float = 0.1  # share of the mean variance in the covariance of all classes
     dimensions: int = 16
-    epochs: int = 40
-    batch: int = 256
-    rate: float = 1e-3
-    weight_decay: float = 1e-3
     forest_trees: int = 100
     forest_rows: int = 256
     quantiles: int = 101
@@ -60,86 +57,38 @@ def fit_detector(u: np.ndarray, labels: np.ndarray, k: int, recipe: Recipe, seed
     """
     rng = np.random.default_rng(seed)
     kept = rng.random(len(u)) < recipe.held_out
-    layers = _network(u[~kept], labels[~kept], k, recipe, seed)
-    bare = Detector(
-        layers, np.zeros((k, recipe.dimensions)), np.ones((k, recipe.dimensions)), np.zeros(1), _NONE, np.zeros(1)
-    )
-    places = bare.places(u[~kept])
-    centres, spreads = np.zeros((k, recipe.dimensions)), np.ones((k, recipe.dimensions))
-    overall = places.std(axis=0) + 1e-6
+    seen, of = u[~kept], labels[~kept]
+    means = np.stack([seen[of == c].mean(axis=0) if (of == c).any() else np.zeros(u.shape[1]) for c in range(k)])
+    shared = _shared_covariance(seen - means[of], of, recipe)
+    whitening, volumes = np.zeros((k, u.shape[1], u.shape[1])), np.full(k, 1e6)  # nothing is near an unknown class
     for c in range(k):
-        mine = places[labels[~kept] == c]
-        if len(mine):
-            # Few objects know their own spread badly: it is drawn towards that of all.
-            centres[c] = mine.mean(axis=0)
-            spreads[c] = np.sqrt((len(mine) * mine.var(axis=0) + 20 * overall**2) / (len(mine) + 20))
-        else:
-            centres[c] = 1e6  # nothing is near a class of which nothing is known
-    forest = _forest(u[~kept], recipe, seed)
+        rest = seen[of == c] - means[c]
+        if len(rest):
+            own = (rest.T @ rest + recipe.own_covariance * shared) / (len(rest) + recipe.own_covariance)
+            lower = np.linalg.cholesky(own)
+            whitening[c] = np.linalg.inv(lower).T
+            volumes[c] = 2 * np.log(np.diag(lower)).sum()
+    forest = _forest(seen, recipe, seed)
     levels = (np.arange(recipe.quantiles) + 0.5) / recipe.quantiles
-    found = Detector(layers, centres, spreads, np.zeros(1), forest, np.zeros(1))
-    distance, _ = found.distance(found.places(u[kept]))
+    found = Detector(means, whitening, volumes, _axes(seen, recipe.dimensions), np.zeros(1), forest, np.zeros(1))
+    distance, _ = found.distance(u[kept])
     depth = -forest.predict(u[kept])[:, 0]
-    return Detector(layers, centres, spreads, np.quantile(distance, levels), forest, np.quantile(depth, levels))
+    return replace(found, distances=np.quantile(distance, levels), depths=np.quantile(depth, levels))
 
 
-_NONE = trees.Trees(
-    np.array([-1], np.int16),
-    np.zeros(1),
-    np.zeros(1, np.int32),
-    np.zeros(1, np.int32),
-    np.zeros(1, bool),
-    np.zeros((1, 1), np.float32),
-    np.zeros(1, np.int32),
-    np.zeros(1, np.int32),
-    np.zeros(1),
-)
+def _shared_covariance(rest: np.ndarray, labels: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Covariance within classes, a class weighing as the square root of its objects, drawn to the identity."""
+    weights = np.bincount(labels)[labels] ** -0.5
+    covariance = (rest * (weights / weights.sum())[:, None]).T @ rest
+    size = np.trace(covariance) / len(covariance)
+    return (1 - recipe.identity) * covariance + recipe.identity * size * np.eye(len(covariance))
 
 
-def _network(
-    u: np.ndarray, labels: np.ndarray, k: int, recipe: Recipe, seed: int
-) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """An encoder that draws each class to its own centre, trained in Keras; its layers as arrays.
-
-    The centres are one-hot directions, fixed, so that the network cannot collapse all to one point; normalisation is
-    folded into the weights.
-    """
-    import keras
-    import tensorflow as tf
-
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-    inputs = keras.Input((u.shape[1],))
-    h = inputs
-    for width in recipe.widths:
-        h = keras.layers.Dense(width, use_bias=False)(h)
-        h = keras.layers.BatchNormalization()(h)
-        h = keras.layers.LeakyReLU(negative_slope=LEAK)(h)
-    network = keras.Model(inputs, keras.layers.Dense(recipe.dimensions, use_bias=False)(h))
-    network.compile(keras.optimizers.AdamW(recipe.rate, weight_decay=recipe.weight_decay), "mse")
-    target = 3.0 * np.eye(max(k, recipe.dimensions), recipe.dimensions)[labels]
-    count = np.bincount(labels, minlength=k)
-    weights = (1 / np.maximum(count, 1))[labels] ** 0.5
-    rng = np.random.default_rng(seed)
-    noisy = u * (rng.random(u.shape) > 0.1)  # an input now and then missing
-    network.fit(
-        noisy.astype(np.float32),
-        target.astype(np.float32),
-        sample_weight=weights / weights.mean(),
-        epochs=recipe.epochs,
-        batch_size=recipe.batch,
-        verbose=0,
-    )
-    layers = []
-    dense = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
-    norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    for layer, norm in zip(dense, norms, strict=False):
-        gamma, beta, mean, variance = (np.asarray(v, dtype=np.float64) for v in norm.get_weights())
-        scale = gamma / np.sqrt(variance + norm.epsilon)
-        layers.append((np.asarray(layer.get_weights()[0], dtype=np.float64) * scale, beta - mean * scale))
-    last = np.asarray(dense[-1].get_weights()[0], dtype=np.float64)
-    layers.append((last, np.zeros(last.shape[1])))
-    return tuple((weight.astype(np.float32), bias.astype(np.float32)) for weight, bias in layers)
+def _axes(u: np.ndarray, dimensions: int) -> np.ndarray:
+    """The largest principal directions (f, dimensions), scaled to unit spread."""
+    values, vectors = np.linalg.eigh(np.cov(u.T))
+    largest = np.argsort(values)[::-1][:dimensions]
+    return vectors[:, largest] / np.sqrt(np.maximum(values[largest], 1e-12))
 
 
 def _forest(u: np.ndarray, recipe: Recipe, seed: int) -> trees.Trees:
@@ -194,7 +143,7 @@ def leave_one_out(
                 detector = fit_detector(u[inliers[~test]], labels, len(rest), recipe, recipe.seed + i)
                 rows = np.r_[inliers[test], outliers]
                 truth = np.r_[np.zeros(test.sum()), np.ones(len(outliers))]
-                distance, _ = detector.distance(detector.places(u[rows]))
+                distance, _ = detector.distance(u[rows])
                 found["score"].append(roc_auc_score(truth, distance))
                 found["baseline"].append(roc_auc_score(truth, -detector.forest.predict(u[rows])[:, 0]))
             out[odd] = {name: float(np.mean(values)) for name, values in found.items()} | {"n": float(len(outliers))}
@@ -270,7 +219,14 @@ def outlier_card(d: dict[str, Any]) -> str:
         ]
         for name, v in d["metrics"]["leave_one_class_out"].items()
     ]
-    head = ["class kept out", "objects", "isolation forest", "deep SVDD", "published forest", "published best of six"]
+    head = [
+        "class kept out",
+        "objects",
+        "isolation forest",
+        "class Gaussians",
+        "published forest",
+        "published best of six",
+    ]
     rows = [row + [""] * (len(head) - len(row)) for row in rows]
     return f"""# {d["name"]} {d["version"]}
 

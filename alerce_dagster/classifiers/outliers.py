@@ -3,8 +3,8 @@
 Two scores per top class, each as the share of held-out labelled objects that are less odd (0.99: one in a hundred is
 odder):
 
-* `score`: distance to the nearest class centre in a space where a network has drawn each class together (multi-class
-  deep support vector data description, Pérez-Carrasco et al. 2023, AJ 166, 151), in units of that class's spread;
+* `score`: improbability under the likeliest class, each class a Gaussian in gaussianised inputs whose covariance is
+  drawn towards that of all classes (a regularised discriminant, Friedman 1989, JASA 84, 165);
 * `baseline`: isolation forest (Liu, Ting & Zhou 2008).
 
 What belongs here: running an exported model (NumPy and compiled loops only), and learning from people's marks.
@@ -27,45 +27,46 @@ from alerce_dagster.classifiers.light_curves import READING
 
 DEFAULT_MODEL = Path(__file__).parent / "models" / "outlier_model"
 MARKS = ("interesting", "junk", "known")
-LEAK = 0.1  # slope of the network's activation below zero
-LIKE = 1.0  # distance in the network's space within which a mark speaks for a neighbour
+LIKE = 1.0  # distance per coordinate within which a mark speaks for a neighbour
 LEARNED = 0.5  # by how much one mark right beside an object moves its score
 
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """The detectors of one top class.
+    """The detectors of one top class of k classes.
 
-    layers: weight (a, b) and bias (b,) of each layer; centres, spreads (k, z): mean and standard deviation of each
-    class in the network's space; distances, depths (q,): quantiles of held-out labelled objects' raw scores.
+    means (k, f); whitening (k, f, f): turns the difference to a mean into independent units of spread; log_volumes
+    (k,): logarithm of the covariance's determinant; axes (f, z): directions of the coordinates that likeness is judged
+    in; distances, depths (q,): quantiles of held-out labelled objects' raw scores.
     """
 
-    layers: tuple[tuple[np.ndarray, np.ndarray], ...]
-    centres: np.ndarray
-    spreads: np.ndarray
+    means: np.ndarray
+    whitening: np.ndarray
+    log_volumes: np.ndarray
+    axes: np.ndarray
     distances: np.ndarray
     forest: trees.Trees
     depths: np.ndarray
 
     def places(self, u: np.ndarray) -> np.ndarray:
-        """Coordinates (n, z) in the network's space of gaussianised inputs (n, f)."""
-        h = u
-        for i, (weight, bias) in enumerate(self.layers):
-            h = h @ weight + bias
-            if i < len(self.layers) - 1:
-                h = np.where(h > 0, h, LEAK * h)
-        return h
+        """Coordinates (n, z) of gaussianised inputs (n, f), each of unit spread among the labelled objects."""
+        return u @ self.axes
 
-    def distance(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scaled distance (n,) to the nearest class, and its index (n,)."""
-        scaled = (places[:, None, :] - self.centres) / self.spreads
-        every = np.sqrt((scaled**2).mean(axis=2))
+    def distance(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Minus twice the log density (n,), up to a constant, under the likeliest class, and its index (n,)."""
+        every = np.stack(
+            [
+                (((u - mean) @ whitening) ** 2).sum(axis=1) + volume
+                for mean, whitening, volume in zip(self.means, self.whitening, self.log_volumes, strict=True)
+            ],
+            axis=1,
+        )
         return every.min(axis=1), every.argmin(axis=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Oddities:
-    """Of n light curves: score, baseline (n,), nearest class (n,) str, places: list of n coordinates."""
+    """Of n light curves: score, baseline (n,), likeliest class (n,) str, places: list of n coordinates."""
 
     score: np.ndarray
     baseline: np.ndarray
@@ -117,7 +118,7 @@ class OutlierModel:
             if not len(rows):
                 continue
             there = detector.places(u[rows])
-            distance, index = detector.distance(there)
+            distance, index = detector.distance(u[rows])
             score[rows] = share_below(distance, detector.distances)
             baseline[rows] = share_below(-detector.forest.predict(u[rows])[:, 0], detector.depths)
             nearest[rows] = np.array(dict(self.description["taxonomy"])[top], dtype=object)[index]
@@ -176,24 +177,19 @@ def reranked(
     return out + LEARNED * np.tanh((likeness * sign).sum(axis=1))
 
 
+_ARRAYS = ("means", "whitening", "log_volumes", "axes", "distances", "depths")
+
+
 def arrays_of(detector: Detector, top: str) -> dict[str, np.ndarray]:
     """The arrays of a detector by name, for a file."""
-    out = {f"{top}.{name}": getattr(detector, name) for name in ("centres", "spreads", "distances", "depths")}
-    for i, (weight, bias) in enumerate(detector.layers):
-        out |= {f"{top}.weight{i}": weight, f"{top}.bias{i}": bias}
+    out = {f"{top}.{name}": getattr(detector, name).astype("<f4") for name in _ARRAYS}
     return out | detector.forest.arrays(f"{top}.forest")
 
 
 def _detector(arrays: dict[str, np.ndarray], top: str, names: Sequence[str]) -> Detector:
-    n = sum(1 for name in arrays if name.startswith(f"{top}.weight"))
-    layers = tuple((arrays[f"{top}.weight{i}"], arrays[f"{top}.bias{i}"]) for i in range(n))
-    width = len(INPUTS)
-    for weight, bias in layers:
-        if weight.ndim != 2 or weight.shape[0] != width or bias.shape != (weight.shape[1],):
-            raise ValueError(f"the layers of {top} in the outlier model do not fit one another")
-        width = weight.shape[1]
-    centres, spreads = arrays[f"{top}.centres"], arrays[f"{top}.spreads"]
-    if centres.shape != (len(names), width) or spreads.shape != centres.shape or not (spreads > 0).all():
-        raise ValueError(f"the outlier model does not have a centre for every class of {top}")
-    forest = trees.from_arrays(arrays, f"{top}.forest", len(INPUTS))
-    return Detector(layers, centres, spreads, arrays[f"{top}.distances"], forest, arrays[f"{top}.depths"])
+    f, k = len(INPUTS), len(names)
+    a = {name: arrays[f"{top}.{name}"].astype(np.float64) for name in _ARRAYS}
+    fits = a["means"].shape == (k, f) and a["whitening"].shape == (k, f, f) and a["log_volumes"].shape == (k,)
+    if not fits or a["axes"].shape[0] != f or not all(np.isfinite(values).all() for values in a.values()):
+        raise ValueError(f"the outlier model does not describe every class of {top}")
+    return Detector(**a, forest=trees.from_arrays(arrays, f"{top}.forest", f))

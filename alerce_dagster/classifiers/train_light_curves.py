@@ -23,7 +23,7 @@ from alerce_dagster.classifiers.labelled_light_curves import (
 from alerce_dagster.classifiers.light_curve_cards import light_curve_card
 from alerce_dagster.classifiers.light_curve_evaluation import evaluate, source_telling
 from alerce_dagster.classifiers.light_curve_inputs import INPUTS, INPUTS_VERSION
-from alerce_dagster.classifiers.light_curve_model import COVERAGE, EPOCH_EDGES, save
+from alerce_dagster.classifiers.light_curve_model import COVERAGE, EPOCH_EDGES, SPAN_EDGES, save
 from alerce_dagster.classifiers.light_curve_training import Recipe, Views, fit_model, make_views, unseen_scores
 from alerce_dagster.classifiers.light_curves import READING
 from alerce_dagster.classifiers.taxonomy import LIGHT_CURVE_TAXONOMIES, classes_of
@@ -74,7 +74,7 @@ def train(
     fitted = fit_model(labelled, views, recipe, unseen)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    model_hash = save(fitted.heads, fitted.levels, fitted.mix, out / "model.npz")
+    model_hash = save(fitted.heads, fitted.thresholds, fitted.mix, out / "model.npz")
     taxonomy = LIGHT_CURVE_TAXONOMIES[recipe.taxonomy]
     classes = classes_of(taxonomy)
     description = {
@@ -95,7 +95,8 @@ def train(
         "prediction_sets": {
             "coverage": COVERAGE,
             "epoch_edges": list(EPOCH_EDGES),
-            "levels": fitted.levels.tolist(),
+            "span_edges": list(SPAN_EDGES),
+            "thresholds": fitted.thresholds.tolist(),
         },
         "training_set": _described(labelled, recipe),
         "source_telling": {name: source_telling(labelled, views, name) for name in OF_SEVERAL_SOURCES},

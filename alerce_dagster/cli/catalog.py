@@ -66,6 +66,8 @@ def add(
     with _bar(progress) as update:
         files = [_local(place, settings, update) for place in places]
         source = open_source(files, format, names.split() if names else None)
+        if source.format == "text" and source.names is None and known.names:
+            source = replace(source, names=known.names)
         card, is_new = Library(settings.catalogs).add(name, source, wanted, known, update)
     console = Console(soft_wrap=True)
     console.print(

@@ -361,10 +361,12 @@ def _alert_rows(night: Night, alerts: pa.Table, batch: Batch) -> pa.Table:
     return alerts.append_column("file_row", pa.array(np.arange(n)))
 
 
-def night_counts(night: Night) -> dict[str, int]:
+def night_counts(night: Night, *, whole_night: bool = True) -> dict[str, int]:
     """What the two stores hold of the night, counted anew from each: they must agree with the ledger.
 
-    Keys: `alert_rows` (database), `batch_packets` (batches), `archived_packets` (packet files), `ledger_stored`.
+    Keys: `alert_rows` (database), `batch_packets` (batches), `archived_packets` (packet files), `ledger_stored`. Unless
+    it is to be the `whole_night`, only the packet files of this run are opened: a night that came as a stream has
+    thousands, and each run has looked at its own.
     """
     alert = tables.alert
     survey = night.survey.name
@@ -373,10 +375,13 @@ def night_counts(night: Night) -> dict[str, int]:
             sa.select(sa.func.count()).where(alert.c.survey == survey, alert.c.night == night.night)
         )
         batches = ledger.batches(connection, survey, night.night)
+        opened = batches if whole_night else ledger.batches(connection, survey, night.night, night.run_id)
         stored = ledger.totals(connection, survey, night.night, {}).get("alerts")
+    n_packets = sum(batch.n_packets for batch in batches)
+    booked = sum(batch.n_packets for batch in opened)
     return {
         "alert_rows": rows or 0,
-        "batch_packets": sum(batch.n_packets for batch in batches),
-        "archived_packets": sum(night.stores.archive.n_rows(batch.file) for batch in batches),
+        "batch_packets": n_packets,
+        "archived_packets": n_packets - booked + sum(night.stores.archive.n_rows(batch.file) for batch in opened),
         "ledger_stored": stored.n_out if stored else 0,
     }

@@ -1,7 +1,8 @@
 """Stage combined: one answer per object, of everything the broker knows about it, and what each part adds.
 
 Recomputed for every object with an alert from the newest stored answers: of its cutouts, its light curve, its AllWISE
-counterpart, and the Pan-STARRS1 galaxy that may be its host. The ledger's version is that of the rules and models.
+counterpart, and its host (the most probable one of the stage hosts, else the Pan-STARRS1 galaxy that the alert names).
+The ledger's version is that of the rules and models.
 """
 
 import hashlib
@@ -85,6 +86,12 @@ def known_of(night: Night, connection: Connection, oids: list[str]) -> dict[str,
     )
     for row in database.select_by(connection, stamps, mean.c.oid, oids):
         known[row.oid][STAMP] = row
+    host = tables.host
+    hosts = sa.select(
+        host.c.oid, host.c.catalog, host.c.catalog_id, host.c.separation, host.c.chance_probability, host.c.run_id
+    ).where(host.c.survey == survey, host.c.catalog.is_not(None))
+    for row in database.select_by(connection, hosts, host.c.oid, oids):
+        known[row.oid]["host"] = row
     for match in xmatches.counterparts(database, connection, survey, oids, "allwise"):
         if match["rank"] == 1:
             known[match["oid"]]["allwise"] = match
@@ -105,6 +112,9 @@ def parts_of(known: Mapping[str, Any], mix: Mapping[str, float]) -> list[evidenc
         if w1 is not None and w2 is not None:
             source = {"catalogue": "allwise", "id": match["catalog_id"], "snapshot": match["snapshot"]}
             parts.append(evidence.wise_part(w1 - w2, source | {"W1-W2": round(w1 - w2, 4)}))
+    if (host := known.get("host")) is not None and host.chance_probability is not None:
+        source = {"catalogue": host.catalog, "id": host.catalog_id, "run": host.run_id}
+        return [*parts, evidence.host_part(host.separation, 1 - host.chance_probability, source)]
     alert = known["alert"]
     score, distance, r_mag = alert.ps1_star_score_1, alert.ps1_distance_1, alert.ps1_r_mag_1
     if None not in (score, distance, r_mag) and score < GALAXY and distance <= HOST_RADIUS:

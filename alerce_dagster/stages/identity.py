@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from alerce_dagster.catalogs.schemas import MEMBERS
 from alerce_dagster.classifiers.stamps import EPHEMERIS_RADIUS
 from alerce_dagster.stages import VERSIONS, Night, batches
+from alerce_dagster.stages.classifications import CLASSIFIER
 from alerce_dagster.storage import identity, ledger, tables
 from alerce_dagster.storage.database import to_arrow
 from alerce_dagster.storage.ledger import Batch, Entry
@@ -78,6 +79,7 @@ def _moving(night: Night, connection: Connection, oids: list[str]) -> set[str]:
     once = (
         sa.select(object_.c.oid)
         .join(answer, (answer.c.survey == object_.c.survey) & (answer.c.oid == object_.c.oid))
-        .where(object_.c.survey == survey, object_.c.n_det <= 1, answer.c.class_name == MOVING_CLASS)
+        .where(object_.c.survey == survey, object_.c.n_det <= 1)
+        .where(answer.c.classifier == CLASSIFIER, answer.c.class_name == MOVING_CLASS)
     )
     return moving | {row.oid for row in database.select_by(connection, once, object_.c.oid, oids)}

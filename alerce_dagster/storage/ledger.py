@@ -118,29 +118,35 @@ def amend(connection: Connection, number: int, entry: Entry) -> None:
     connection.execute(tables.ledger.update().where(tables.ledger.c.entry == number).values(**values))
 
 
-def batches(connection: Connection, survey: str, night: date) -> list[Batch]:
-    """All batches of a night, oldest first."""
+def batches(connection: Connection, survey: str, night: date, run_id: str | None = None) -> list[Batch]:
+    """All batches of a night, oldest first; with `run_id` those that this run stored."""
     table = tables.batch
-    columns = [table.c[name] for name in Batch.__dataclass_fields__]
-    chosen = sa.select(*columns).where(table.c.survey == survey, table.c.night == night)
-    return [Batch(*row) for row in connection.execute(chosen.order_by(table.c.created_at, table.c.batch_id))]
+    chosen = _batches(survey, night)
+    if run_id is not None:
+        chosen = chosen.where(table.c.run_id == run_id)
+    return [Batch(*row) for row in connection.execute(chosen)]
 
 
 def pending(connection: Connection, survey: str, night: date, stage: str, version: str) -> list[Batch]:
-    """The night's batches that have no entry of this stage and version."""
-    ledger = tables.ledger
-    done = set(
-        connection.scalars(
-            sa.select(ledger.c.batch_id).where(
-                ledger.c.survey == survey,
-                ledger.c.night == night,
-                ledger.c.stage == stage,
-                ledger.c.version == version,
-                ledger.c.batch_id.is_not(None),
-            )
-        )
+    """The night's batches that have no entry of this stage and version.
+
+    Asked by every stage for every portion of a stream: answered from the ledger's index, batch by batch.
+    """
+    table, ledger = tables.batch, tables.ledger
+    done = sa.exists().where(
+        ledger.c.survey == survey,
+        ledger.c.stage == stage,
+        ledger.c.version == version,
+        ledger.c.batch_id == table.c.batch_id,
     )
-    return [batch for batch in batches(connection, survey, night) if batch.batch_id not in done]
+    return [Batch(*row) for row in connection.execute(_batches(survey, night).where(~done))]
+
+
+def _batches(survey: str, night: date) -> sa.Select:
+    table = tables.batch
+    columns = [table.c[name] for name in Batch.__dataclass_fields__]
+    chosen = sa.select(*columns).where(table.c.survey == survey, table.c.night == night)
+    return chosen.order_by(table.c.created_at, table.c.batch_id)
 
 
 def totals(connection: Connection, survey: str, night: date, versions: dict[str, str]) -> dict[str, Entry]:

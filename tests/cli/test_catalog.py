@@ -112,6 +112,19 @@ def test_add_from_a_url(command: Command, served: Served) -> None:
     assert "no such file on the server" in missing.stderr
 
 
+def test_a_recipe_names_the_columns_of_a_file_without_header(command: Command, tmp_path: Path) -> None:
+    """GLADE+ is distributed as 40 columns of text with null for what is missing."""
+    row = ["null"] * 40
+    row[0], row[8], row[9], row[27] = "42", "10.5", "-20.5", "0.03"
+    (tmp_path / "GLADE+.txt").write_text(" ".join(row) + "\n")
+    added = command("catalog", "add", "glade_plus", str(tmp_path / "GLADE+.txt"), "--no-progress")
+    assert added.returncode == 0, added.stderr
+    (tmp_path / "p.csv").write_text("id,ra,dec\n1,10.5,-20.5\n")
+    out = tmp_path / "out.parquet"
+    assert command("xmatch", str(tmp_path / "p.csv"), "--catalog", "glade_plus", "--out", str(out)).returncode == 0
+    assert pq.read_table(out)["catalog_id"].to_pylist() == [42]
+
+
 def test_recipes_are_listed(command: Command) -> None:
     said = command("catalog", "recipes").stdout
     assert "gaia_dr3" in said

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,20 @@ import sqlalchemy as sa
 
 from alerce_dagster.catalogs.galaxies import GalaxyCatalogues
 from alerce_dagster.catalogs.in_use import InUse
+from alerce_dagster.classifiers.light_curve_model import LightCurveClassifier
+from alerce_dagster.classifiers.outliers import OutlierModel
 from alerce_dagster.classifiers.stamps import StampClassifier
 from alerce_dagster.stages import Night
 from alerce_dagster.stages.alerts import Ingested, ingest
 from alerce_dagster.stages.classifications import make_classifications
+from alerce_dagster.stages.combined import make_combined
 from alerce_dagster.stages.detections import make_detections
 from alerce_dagster.stages.features import make_features
 from alerce_dagster.stages.hosts import make_hosts
 from alerce_dagster.stages.identity import make_identity
+from alerce_dagster.stages.lightcurve_classifications import make_lightcurve_classifications
 from alerce_dagster.stages.objects import make_objects
+from alerce_dagster.stages.outliers import make_outliers
 from alerce_dagster.stages.places import read_places
 from alerce_dagster.stages.stamps import make_stamps
 from alerce_dagster.stages.watch import make_watch_matches
@@ -43,6 +49,8 @@ PRODUCTS = (
     tables.feature,
     tables.classification,
     tables.object_class,
+    tables.light_curve_input,
+    tables.outlier,
 )
 # What says when and by whom a row was made, not what it says.
 BOOKKEEPING = {"run_id", "batch_id", "file_row", "finished_at", "created_at"}
@@ -51,6 +59,16 @@ BOOKKEEPING = {"run_id", "batch_id", "file_row", "finished_at", "created_at"}
 @pytest.fixture(scope="session")
 def classifier() -> StampClassifier:
     return StampClassifier.load(threads=1)
+
+
+@cache
+def light_curve_classifier() -> LightCurveClassifier:
+    return LightCurveClassifier.load()
+
+
+@cache
+def outlier_model() -> OutlierModel:
+    return OutlierModel.load()
 
 
 def night_of(stores: Stores, run_id: str = "run", night: str = NIGHT) -> Night:
@@ -72,6 +90,9 @@ def run_night(
     make_hosts(night, GalaxyCatalogues.among(catalogues.local))
     make_features(night)
     make_classifications(night, classifier)
+    make_lightcurve_classifications(night, light_curve_classifier())
+    make_combined(night, classifier.model_hash, light_curve_classifier())
+    make_outliers(night, outlier_model())
     make_identity(night)
     make_watch_matches(night)
     return ingested

@@ -7,38 +7,33 @@ import pytest
 import sqlalchemy as sa
 
 from alerce_dagster.classifiers.light_curve_model import LightCurveClassifier
-from alerce_dagster.classifiers.outliers import OutlierModel
 from alerce_dagster.errors import InputError
-from alerce_dagster.stages.combined import make_combined, rules_hash
+from alerce_dagster.stages import Night
+from alerce_dagster.stages.combined import rules_hash
 from alerce_dagster.stages.drift import findings, summarise
 from alerce_dagster.stages.explanation import explain
-from alerce_dagster.stages.lightcurve_classifications import make_lightcurve_classifications
-from alerce_dagster.stages.outliers import TOPS, make_outliers, ranked, record_mark
-from alerce_dagster.storage import Stores, tables
-from tests.stages.conftest import night_of, run_night
+from alerce_dagster.stages.outliers import TOPS, ranked, record_mark
+from alerce_dagster.storage import Stores, ledger, tables
+from alerce_dagster.storage.ledger import Entry
+from tests.stages.conftest import light_curve_classifier, night_of, run_night
 from tests.zpackets import alert, write_packets
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def light_curves() -> LightCurveClassifier:
-    return LightCurveClassifier.load()
+    return light_curve_classifier()
 
 
-@pytest.fixture(scope="session")
-def oddities() -> OutlierModel:
-    return OutlierModel.load()
+ANSWERS = ("lightcurve_classifications", "combined", "outliers")
 
 
-def answered(stores: Stores, classifier, light_curves, oddities, folder: Path, run_id: str = "run"):
-    """A night with everything said about it."""
+def answered(stores: Stores, classifier, folder: Path, run_id: str = "run") -> tuple[Night, list[Entry]]:
+    """A night with everything said about it, and the ledger of what was said in that run."""
     night = night_of(stores, run_id)
     run_night(night, [folder], classifier)
-    entries = (
-        make_lightcurve_classifications(night, light_curves),
-        make_combined(night, classifier.model_hash, light_curves),
-        make_outliers(night, oddities),
-    )
-    return night, entries
+    with stores.database.reading() as connection:
+        sums = ledger.totals_of_runs(connection, [run_id])
+    return night, [sums[stage] for stage in ANSWERS]
 
 
 def rows_of(stores: Stores, table: sa.Table, *where) -> list:
@@ -46,11 +41,9 @@ def rows_of(stores: Stores, table: sa.Table, *where) -> list:
         return list(connection.execute(sa.select(table).where(*where)).mappings())
 
 
-def test_every_probability_leads_to_what_made_it(
-    stores: Stores, classifier, light_curves, oddities, tmp_path: Path
-) -> None:
+def test_every_probability_leads_to_what_made_it(stores: Stores, classifier, light_curves, tmp_path: Path) -> None:
     records = [alert(n, history=11) for n in range(6)] + [alert(n, history=2) for n in range(6, 9)]
-    _, entries = answered(stores, classifier, light_curves, oddities, write_packets(tmp_path / "in", records))
+    _, entries = answered(stores, classifier, write_packets(tmp_path / "in", records))
     assert [(e.n_in, e.n_out, e.n_aside) for e in entries] == [(9, 6, 3), (9, 9, 0), (9, 6, 3)]
     table = tables.classification
     said = rows_of(stores, table, table.c.classifier == "light_curve_classifier")
@@ -80,11 +73,11 @@ def test_every_probability_leads_to_what_made_it(
 
 
 def test_a_later_alert_makes_a_new_row_and_keeps_the_old(
-    stores: Stores, classifier, light_curves, oddities, tmp_path: Path
+    stores: Stores, classifier, light_curves, tmp_path: Path
 ) -> None:
     first, later = alert(0, history=8), alert(0, history=8, day=0.4)
-    answered(stores, classifier, light_curves, oddities, write_packets(tmp_path / "a", [first]), "one")
-    answered(stores, classifier, light_curves, oddities, write_packets(tmp_path / "b", [later]), "two")
+    answered(stores, classifier, write_packets(tmp_path / "a", [first]), "one")
+    answered(stores, classifier, write_packets(tmp_path / "b", [later]), "two")
     table = tables.classification
     said = rows_of(stores, table, table.c.classifier == "light_curve_classifier")
     assert {(row["candid"], row["run_id"]) for row in said} == {(first["candid"], "one"), (later["candid"], "two")}
@@ -93,16 +86,16 @@ def test_a_later_alert_makes_a_new_row_and_keeps_the_old(
     assert current["n_alerts"] == max(row["n_epochs"] for row in said)
 
 
-def test_nothing_is_done_twice(stores: Stores, classifier, light_curves, oddities, tmp_path: Path) -> None:
+def test_nothing_is_done_twice(stores: Stores, classifier, light_curves, tmp_path: Path) -> None:
     folder = write_packets(tmp_path / "in", [alert(n, history=7) for n in range(3)])
-    answered(stores, classifier, light_curves, oddities, folder)
-    _, entries = answered(stores, classifier, light_curves, oddities, folder, "again")
+    answered(stores, classifier, folder)
+    _, entries = answered(stores, classifier, folder, "again")
     assert [entry.n_in for entry in entries] == [0, 0, 0]
 
 
-def test_marks_move_the_ranking(stores: Stores, classifier, light_curves, oddities, tmp_path: Path) -> None:
+def test_marks_move_the_ranking(stores: Stores, classifier, light_curves, tmp_path: Path) -> None:
     folder = write_packets(tmp_path / "in", [alert(n, history=9) for n in range(8)])
-    night, _ = answered(stores, classifier, light_curves, oddities, folder)
+    night, _ = answered(stores, classifier, folder)
     top = max(TOPS, key=lambda name: len(ranked(stores, "ztf", name)))
     before = ranked(stores, "ztf", top, night.night)
     assert [row["score"] for row in before] == sorted((row["score"] for row in before), reverse=True)
@@ -115,11 +108,9 @@ def test_marks_move_the_ranking(stores: Stores, classifier, light_curves, odditi
         record_mark(stores, "ztf", "ZTF99nothing", "ann", "junk", None)
 
 
-def test_a_night_is_counted_for_the_watch_on_drift(
-    stores: Stores, classifier, light_curves, oddities, tmp_path: Path
-) -> None:
+def test_a_night_is_counted_for_the_watch_on_drift(stores: Stores, classifier, light_curves, tmp_path: Path) -> None:
     folder = write_packets(tmp_path / "in", [alert(n, history=9) for n in range(4)])
-    night, _ = answered(stores, classifier, light_curves, oddities, folder)
+    night, _ = answered(stores, classifier, folder)
     summarise(night, light_curves)
     summarise(night, light_curves)
     rows = rows_of(stores, tables.input_summary)
