@@ -158,7 +158,7 @@ def _near(cone: Cone) -> sa.CTE:
     """Objects in the cone with their separation. A table of its own, so that no other index tempts the database."""
     ranges = cone_ranges(cone)
     # Few different lengths: a statement of a length that was seen before is not compiled again.
-    ranges = ranges + ranges[-1:] * (-len(ranges) % 16)
+    ranges = ranges + ranges[-1:] * (-len(ranges) % 4)
     separation = separation_sql(_OBJECT.c.ra, _OBJECT.c.dec, cone.ra, cone.dec)
     found = sa.select(_OBJECT.c.survey, _OBJECT.c.oid, separation.label("separation")).where(
         sa.or_(*[_OBJECT.c.healpix.between(a, b) for a, b in ranges]), separation <= cone.radius

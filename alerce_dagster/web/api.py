@@ -72,7 +72,7 @@ def objects(
             Listing(
                 survey=survey,
                 oids=tuple(oid or ()),
-                classifier=classifier or access.default_classifier(connection, survey),
+                classifier=classifier or access.default_classifier(connection, survey, class_name),
                 class_name=class_name,
                 probability=min_probability,
                 n_det=p.span("n_det", n_det),
@@ -189,7 +189,7 @@ def health(access: Reading) -> Json:
 @router.get("/nights", summary="Nights that are stored, newest first, and whether their books balance")
 def all_nights(access: Reading, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
-        return Json([nights.completeness(connection, survey, n) for n in nights.newest(connection, survey)])
+        return Json(nights.overview(connection, survey, nights.newest(connection, survey)))
 
 
 @router.get("/nights/{night}", summary="A night: what came in, what went out, what was set aside and why")
