@@ -48,6 +48,7 @@ def main() -> None:
     found["reference"] = measure("reference", "500")
     found["sky"] = measure("sky")
     found["features"] = measure("features", str(options.objects))
+    found["light_curves"] = measure("light_curves")
     found["nights"] = [measure("night", str(n)) for n in options.sizes]
     found["brokers"] = [measure("broker", str(n)) for n in options.broker]
     found["xmatch"] = measure("xmatch", *map(str, options.catalogues))
@@ -56,7 +57,7 @@ def main() -> None:
 
     console = Console()
     console.print(f"[bold]{found['machine']}[/]")
-    for name, value in (found["reference"] | found["sky"] | found["features"]).items():
+    for name, value in (found["reference"] | found["sky"] | found["features"] | found["light_curves"]).items():
         console.print(f"{name:<58} {value:>10,}", highlight=False)
     for night in found["nights"]:
         console.print(stages_table(f"{night['n']:,} {night['packets']}", night["stages"]))

@@ -79,6 +79,8 @@ def figures(d: dict[str, Any]) -> list[str]:
                 for name, values in m["per_class"].items()
             ],
         ),
+        "Reliability: of objects whose most probable class had about this probability, how many were of it:\n\n"
+        + table(["mean probability", "share right", "objects"], _reliability(m["reliability"])),
         "Confusion matrix, objects (row: true class):\n\n"
         + table(
             ["", *d["classes"]],
@@ -102,6 +104,11 @@ def figures(d: dict[str, Any]) -> list[str]:
         ),
     ]
     return blocks
+
+
+def _reliability(bins: dict[str, list[float]]) -> list[list[str]]:
+    rows = zip(bins["confidence"], bins["accuracy"], bins["weight"], strict=True)
+    return [[f"{said:.3f}", f"{right:.3f}", f"{n:.0f}"] for said, right, n in rows if n]
 
 
 def _limits(d: dict[str, Any]) -> str:

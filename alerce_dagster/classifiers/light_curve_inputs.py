@@ -45,14 +45,21 @@ LEFT_OUT = {
 INPUTS = tuple(name for name in FEATURES if not name.startswith(tuple(LEFT_OUT)))
 _COLUMNS = np.array([FEATURES.index(name) for name in INPUTS])
 
+LARGEST = 1e30
+
 # What a class may be said on: fewer epochs than this in g and in r, and the answer is undetermined.
 MIN_EPOCHS = 6
 
 
 def inputs(batch: Batch, threads: int = 2) -> np.ndarray:
-    """Inputs (n, len(INPUTS)) float64 of a batch of magnitudes, NaN where undefined."""
+    """Inputs (n, len(INPUTS)) float64 of a batch of magnitudes, NaN where undefined.
+
+    Rounded to single precision, as they are stored: what is computed from stored inputs is computed from these. A fit
+    without an answer may give any size; beyond LARGEST it is LARGEST.
+    """
     values = compute(shown(batch), threads)[:, _COLUMNS]
-    return np.where(np.isfinite(values), values, np.nan)
+    values = np.where(np.isfinite(values), np.clip(values, -LARGEST, LARGEST), np.nan)
+    return values.astype(np.float32).astype(np.float64)
 
 
 def epochs(batch: Batch) -> np.ndarray:

@@ -151,7 +151,7 @@ class LightCurveClassifier:
         x = np.full((len(batch), len(INPUTS)), np.nan)
         p = np.tile(self.mix, (len(batch), 1))
         if enough.any():
-            x[enough] = inputs(select(batch, enough), threads).astype(np.float32)
+            x[enough] = inputs(select(batch, enough), threads)
             p[enough] = self.predict(x[enough])
         p[n_epochs == 0] = np.nan
         return self.judge(p, n_epochs, spans(batch), x)

@@ -118,7 +118,7 @@ def _robbed(batch: Batch, rng: np.random.Generator, band: int) -> tuple[Batch, n
 def _views(batch: Batch, owner: np.ndarray, days: float, as_is: bool, threads: int) -> Views:
     n = len(owner)
     return Views(
-        inputs(batch, threads).astype(np.float32).astype(np.float64),
+        inputs(batch, threads),
         owner,
         np.full(n, days),
         np.full(n, as_is),

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from alerce_dagster.classifiers import trees
 from alerce_dagster.classifiers.light_curve_inputs import INPUTS, INPUTS_VERSION
@@ -50,13 +51,13 @@ class Detector:
 
     def places(self, u: np.ndarray) -> np.ndarray:
         """Coordinates (n, z) of gaussianised inputs (n, f), each of unit spread among the labelled objects."""
-        return u @ self.axes
+        return _times(u, self.axes)
 
     def distance(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Minus twice the log density (n,), up to a constant, under the likeliest class, and its index (n,)."""
         every = np.stack(
             [
-                (((u - mean) @ whitening) ** 2).sum(axis=1) + volume
+                (_times(u - mean, whitening) ** 2).sum(axis=1) + volume
                 for mean, whitening, volume in zip(self.means, self.whitening, self.log_volumes, strict=True)
             ],
             axis=1,
@@ -125,6 +126,19 @@ class OutlierModel:
             for row, place in zip(rows, there, strict=True):
                 places[row] = place
         return Oddities(score, baseline, nearest, places)
+
+
+@njit(cache=True, nogil=True)
+def _times(a, b):
+    """Matrix product (n, f) by (f, z), summed in one order: a row's result does not depend on the rows beside it."""
+    out = np.zeros((a.shape[0], b.shape[1]))
+    for i in range(a.shape[0]):
+        for k in range(a.shape[1]):
+            value = a[i, k]
+            if value != 0.0:
+                for j in range(b.shape[1]):
+                    out[i, j] += value * b[k, j]
+    return out
 
 
 def gaussianised(x: np.ndarray, edges: np.ndarray) -> np.ndarray:

@@ -108,7 +108,7 @@ def _json(classes: tuple[str, ...], p: np.ndarray, enough: np.ndarray) -> pa.Arr
 
 
 def _numbers(x: np.ndarray) -> str:
-    return json.dumps([None if np.isnan(value) else float(np.float32(value)) for value in x])
+    return json.dumps([None if np.isnan(value) else float(value) for value in x])
 
 
 def _object_rows(rows: pa.Table) -> pa.Table:

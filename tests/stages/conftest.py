@@ -16,7 +16,7 @@ from alerce_dagster.classifiers.outliers import OutlierModel
 from alerce_dagster.classifiers.stamps import StampClassifier
 from alerce_dagster.stages import Night
 from alerce_dagster.stages.alerts import Ingested, ingest
-from alerce_dagster.stages.classifications import make_classifications
+from alerce_dagster.stages.classifications import CLASSIFIER, make_classifications
 from alerce_dagster.stages.combined import make_combined
 from alerce_dagster.stages.detections import make_detections
 from alerce_dagster.stages.features import make_features
@@ -99,13 +99,23 @@ def run_night(
 
 
 def contents(stores: Stores) -> dict[str, list[tuple]]:
-    """Every product row, by table, in key order, without the bookkeeping."""
+    """Every product row, by table, in key order, without the bookkeeping.
+
+    Of what was said of a whole object only the newest: what was said before depends on when its alerts came.
+    """
+    answer = tables.classification
+    later = answer.alias()
+    same = (later.c.survey == answer.c.survey, later.c.oid == answer.c.oid, later.c.classifier == answer.c.classifier)
+    newest = ~sa.exists().where(*same, later.c.candid > answer.c.candid)
+    counted = {answer.name: (answer.c.classifier == CLASSIFIER) | newest}
     with stores.database.reading() as connection:
         return {
             table.name: [
                 tuple(json.dumps(v, sort_keys=True) if isinstance(v, dict) else v for v in row)
                 for row in connection.execute(
-                    sa.select(*[c for c in table.columns if c.name not in BOOKKEEPING]).order_by(*table.primary_key)
+                    sa.select(*[c for c in table.columns if c.name not in BOOKKEEPING])
+                    .where(counted.get(table.name, sa.true()))
+                    .order_by(*table.primary_key)
                 )
             ]
             for table in PRODUCTS

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from alerce_dagster.stages import alerts as alerts_stage
 from alerce_dagster.stages.alerts import ingest, night_counts
+from alerce_dagster.stages.classifications import CLASSIFIER
 from alerce_dagster.stages.places import read_places
 from alerce_dagster.storage import Stores, ledger, quarantine, queries, tables
 from tests.stages.conftest import contents, night_of, run_night
@@ -134,8 +135,10 @@ def test_object_probability_is_the_mean_over_its_alerts(stores: Stores, classifi
     folder = write_packets(tmp_path / "in", [alert(n, "ZTF20same", day=0.2 + n / 100) for n in range(3)])
     run_night(night_of(stores), [folder], classifier)
     with stores.database.reading() as connection:
-        each = connection.scalars(sa.select(tables.classification.c.probabilities)).all()
-        [whole] = connection.execute(sa.select(tables.object_class)).mappings().all()
+        alerts, objects = tables.classification, tables.object_class
+        each = connection.scalars(sa.select(alerts.c.probabilities).where(alerts.c.classifier == CLASSIFIER)).all()
+        chosen = sa.select(objects).where(objects.c.classifier == CLASSIFIER)
+        [whole] = connection.execute(chosen).mappings().all()
     assert whole["n_alerts"] == 3
     for name, value in whole["probabilities"].items():
         assert value == pytest.approx(np.mean([p[name] for p in each]), abs=1e-6)
@@ -152,7 +155,8 @@ def test_known_asteroid_and_missing_cutouts_are_answered(stores: Stores, classif
     half["cutoutTemplate"] = None
     run_night(night_of(stores), [write_packets(tmp_path / "in", [asteroid, blind, half])], classifier)
     with stores.database.reading() as connection:
-        chosen = sa.select(tables.classification).order_by(tables.classification.c.candid)
+        answers = tables.classification
+        chosen = sa.select(answers).where(answers.c.classifier == CLASSIFIER).order_by(answers.c.candid)
         rows = connection.execute(chosen).mappings().all()
         sums = ledger.totals(connection, "ztf", night_of(stores).night, {})
     assert (rows[0]["class_name"], rows[0]["probability"]) == ("asteroid", 1.0)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from make_packets import fits, stamp
 
 from alerce_dagster.surveys.cutouts import SIZE, read_images
+from tests.surveys.make_packets import fits, stamp
 
 
 def noise(shape, seed=1, dtype="f4"):

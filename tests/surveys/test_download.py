@@ -5,11 +5,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from make_packets import container, ztf_record
-from test_sources import ALERT, summary, tar
 
 from alerce_dagster.surveys.download import Download, DownloadError, cache_name, remote_size
 from alerce_dagster.surveys.sources import iter_packets, source_size
+from tests.surveys.make_packets import container, ztf_record
+from tests.surveys.test_sources import ALERT, summary, tar
 
 CONTENT = bytes(i * 7 % 251 for i in range(500_000))
 

@@ -10,7 +10,6 @@ import fastavro
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
-from make_packets import container, ztf_record
 
 from alerce_dagster.surveys import packets as module
 from alerce_dagster.surveys.packets import (
@@ -22,6 +21,7 @@ from alerce_dagster.surveys.packets import (
     read_container,
     wrap_datum,
 )
+from tests.surveys.make_packets import container, ztf_record
 
 SCHEMA = {
     "type": "record",

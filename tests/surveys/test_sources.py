@@ -6,12 +6,12 @@ import random
 import tarfile
 
 import pytest
-from make_packets import container, ztf_record
-from test_packets import RECORDS, SCHEMA, SYNC
 
 from alerce_dagster.surveys import sources
 from alerce_dagster.surveys.packets import decode_record
 from alerce_dagster.surveys.sources import iter_packets, source_size
+from tests.surveys.make_packets import container, ztf_record
+from tests.surveys.test_packets import RECORDS, SCHEMA, SYNC
 
 ALERT = container([ztf_record()])
 

@@ -9,13 +9,13 @@ import fastavro
 import numpy as np
 import pyarrow as pa
 import pytest
-from make_packets import container, stamp, ztf_record
 
 from alerce_dagster.surveys import SURVEYS, Packet, avro_schema, get_survey, read_container
 from alerce_dagster.surveys.avro_schema import compile_schema
 from alerce_dagster.surveys.packets import decode_record
 from alerce_dagster.surveys.tables import ALERTS, DETECTIONS, FORCED_PHOTOMETRY, NON_DETECTIONS
 from alerce_dagster.surveys.ztf.schema import PIXEL_SCALE, ztf_schema
+from tests.surveys.make_packets import container, stamp, ztf_record
 
 ZTF = get_survey("ztf")
 FIELDS = {  # written out here once more: common column -> ZTF field
