@@ -50,4 +50,5 @@ def serve(
         workers=workers,
         log_level="warning",
         access_log=False,
+        timeout_graceful_shutdown=2,  # who listens to the stream of candidates would keep it alive
     )

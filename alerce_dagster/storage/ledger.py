@@ -200,7 +200,54 @@ def unfinished_nights(connection: Connection, survey: str, before: datetime, loo
     return sorted(connection.scalars(chosen))
 
 
+def batches_done(connection: Connection, survey: str, night: date) -> dict[str, int]:
+    """How many of a night's batches have an entry of each stage, in any version."""
+    ledger = tables.ledger
+    chosen = (
+        sa.select(ledger.c.stage, sa.func.count(ledger.c.batch_id.distinct()))
+        .where(ledger.c.survey == survey, ledger.c.night == night)
+        .group_by(ledger.c.stage)
+    )
+    return {stage: n for stage, n in connection.execute(chosen)}
+
+
+def complete(connection: Connection, survey: str, night: date) -> bool:
+    """Whether every stage has done every batch of a night, and accounts for all that came in."""
+    batch, ledger = tables.batch.c, tables.ledger.c
+    n = connection.scalar(
+        sa.select(sa.func.count()).select_from(tables.batch).where(batch.survey == survey, batch.night == night)
+    )
+    done = batches_done(connection, survey, night)
+    if not all(done.get(stage, 0) == n for stage in STAGES):
+        return False
+    amiss = sa.select(ledger.entry).where(
+        ledger.survey == survey, ledger.night == night, ledger.n_in != ledger.n_out + ledger.n_known + ledger.n_aside
+    )
+    return connection.execute(amiss.limit(1)).first() is None
+
+
+def packets(connection: Connection, survey: str, nights: Sequence[date]) -> dict[date, int]:
+    """Packets stored of each night."""
+    batch = tables.batch.c
+    chosen = sa.select(batch.night, sa.func.sum(batch.n_packets)).where(batch.survey == survey, batch.night.in_(nights))
+    return {night: int(n) for night, n in connection.execute(chosen.group_by(batch.night))}
+
+
 def nights(connection: Connection, survey: str) -> Sequence[date]:
     """Nights with stored packets, oldest first."""
     night = tables.batch.c.night
     return list(connection.scalars(sa.select(night).where(tables.batch.c.survey == survey).distinct().order_by(night)))
+
+
+def newest_nights(connection: Connection, survey: str, limit: int) -> list[date]:
+    """The last nights with stored packets, newest first: one look into the index for each."""
+    batch = tables.batch.c
+    found: list[date] = []
+    while len(found) < limit:
+        before = [batch.night < found[-1]] if found else []
+        chosen = sa.select(batch.night).where(batch.survey == survey, *before)
+        night = connection.scalar(chosen.order_by(batch.night.desc()).limit(1))
+        if night is None:
+            break
+        found.append(night)
+    return found

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import tables
-from alerce_dagster.storage.queries import HEALPIX_ORDER
+from alerce_dagster.storage.queries import HEALPIX_ORDER, as_dicts
 
 Range = tuple[float | None, float | None]
 
@@ -71,7 +71,7 @@ def page(connection: Connection, listing: Listing) -> list[dict]:
         # PostgreSQL reads an index backwards only where nulls may stay where the index has them.
         ordered.append(direction if name in _NEVER_NULL else direction.nulls_last())
     statement = statement.order_by(*ordered).limit(listing.limit).offset(listing.offset)
-    rows = [dict(row) for row in connection.execute(statement).mappings()]
+    rows = as_dicts(connection.execute(statement))
     if listing.classifier and rows and "class_name" not in rows[0]:
         given = _answers(connection, listing, [row["oid"] for row in rows])
         rows = [row | given.get(row["oid"], dict.fromkeys(CLASS_COLUMNS)) for row in rows]
@@ -84,7 +84,7 @@ def _answers(connection: Connection, listing: Listing, oids: list[str]) -> dict[
     chosen = sa.select(_CLASS.c.oid, *columns).where(
         _CLASS.c.survey == listing.survey, _CLASS.c.oid.in_(oids), _CLASS.c.classifier == listing.classifier
     )
-    return {row[0]: dict(zip(CLASS_COLUMNS, row[1:], strict=True)) for row in connection.execute(chosen)}
+    return {row[0]: dict(zip(CLASS_COLUMNS, row[1:], strict=True)) for row in connection.execute(chosen).all()}
 
 
 def count(connection: Connection, listing: Listing) -> int:
@@ -137,7 +137,7 @@ def _statement(listing: Listing, *, counting: bool = False) -> tuple[sa.Select, 
         exact = [oid for oid in listing.oids if "*" not in oid]
         patterns = [_like(objects.oid, oid) for oid in listing.oids if "*" in oid]
         conditions.append(sa.or_(*patterns, *([objects.oid.in_(exact)] if exact else [])))
-    chosen = [objects.oid] if counting else [column.label(name) for name, column in columns.items()]
+    chosen = [objects.oid] if counting else list(columns.values())
     for name in CLASS_COLUMNS:
         columns.setdefault(name, sa.null())
     columns.setdefault("separation", objects.last_mjd)
@@ -158,7 +158,7 @@ def _near(cone: Cone) -> sa.CTE:
     """Objects in the cone with their separation. A table of its own, so that no other index tempts the database."""
     ranges = cone_ranges(cone)
     # Few different lengths: a statement of a length that was seen before is not compiled again.
-    ranges = ranges + ranges[-1:] * (-len(ranges) % 16)
+    ranges = ranges + ranges[-1:] * (-len(ranges) % 4)
     separation = separation_sql(_OBJECT.c.ra, _OBJECT.c.dec, cone.ra, cone.dec)
     found = sa.select(_OBJECT.c.survey, _OBJECT.c.oid, separation.label("separation")).where(
         sa.or_(*[_OBJECT.c.healpix.between(a, b) for a, b in ranges]), separation <= cone.radius
@@ -243,68 +243,6 @@ def limits(connection: Connection, survey: str) -> dict[str, float | None]:
     return values
 
 
-def candidates(
-    connection: Connection, survey: str, classifier: str, class_name: str, night: date, limit: int
-) -> list[dict]:
-    """Objects with an alert of a class in a night (UTC date), whose answer over all alerts still is that class.
-
-    Most probable first; each with the candid, epoch, magnitude and nearest Pan-STARRS source of its last alert of the
-    night, and the slowest first rise that the upper limits allow in that band.
-    """
-    answer, alert, magstat = tables.classification, tables.alert, tables.magstat
-    start = _mjd(night)
-    tonight = (
-        sa.select(answer.c.oid, sa.func.max(answer.c.candid).label("candid"), sa.func.count().label("n_tonight"))
-        .where(
-            answer.c.survey == survey,
-            answer.c.classifier == classifier,
-            answer.c.class_name == class_name,
-            answer.c.mjd >= start,
-            answer.c.mjd < start + 1,
-        )
-        .group_by(answer.c.oid)
-        .cte("tonight")
-        .prefix_with("MATERIALIZED")
-    )
-    shown: tuple[str, ...] = ("mjd", "band", "mag", "mag_err", "positive", "real_bogus", "deep_real_bogus")
-    shown += (
-        "ref_distance",
-        "ps1_id_1",
-        "ps1_distance_1",
-        "ps1_star_score_1",
-        "gaia_distance",
-        "gaia_mag",
-        "ss_distance",
-    )
-    columns = [_OBJECT.c[name] for name in ("oid", "ra", "dec", "n_det", "first_mjd", "last_mjd", "any_positive")]
-    chosen = (
-        sa.select(
-            *columns,
-            *[alert.c[name].label(f"alert_{name}") for name in shown],
-            *[_CLASS.c[name] for name in ("classifier", "class_name", "probability", "n_alerts")],
-            tonight.c.candid,
-            tonight.c.n_tonight,
-            magstat.c.dmdt_first,
-        )
-        .select_from(tonight)
-        .join(
-            _CLASS,
-            (_CLASS.c.survey == survey) & (_CLASS.c.oid == tonight.c.oid) & (_CLASS.c.classifier == classifier),
-        )
-        .join(_OBJECT, (_OBJECT.c.survey == survey) & (_OBJECT.c.oid == tonight.c.oid))
-        .join(alert, (alert.c.survey == survey) & (alert.c.candid == tonight.c.candid))
-        .join(
-            magstat,
-            (magstat.c.survey == survey) & (magstat.c.oid == tonight.c.oid) & (magstat.c.band == alert.c.band),
-            isouter=True,
-        )
-        .where(_CLASS.c.class_name == class_name)
-        .order_by(_CLASS.c.probability.desc(), _OBJECT.c.oid)
-        .limit(limit)
-    )
-    return [dict(row) for row in connection.execute(chosen).mappings()]
-
-
 def sparklines(connection: Connection, survey: str, oids: Sequence[str]) -> dict[str, list[tuple[float, float, str]]]:
     """(mjd, mag, band) of the detections of some objects, in time order."""
     table = tables.detection
@@ -322,7 +260,7 @@ def sparklines(connection: Connection, survey: str, oids: Sequence[str]) -> dict
 def alert_classes(connection: Connection, survey: str, night: date) -> list[tuple[str, str | None, int]]:
     """(classifier, class, alerts) of a night (UTC date); class None where undetermined."""
     answer = tables.classification.c
-    start = _mjd(night)
+    start = mjd_of_night(night)
     found = []
     for name in sorted({name for name, _ in classifiers(connection, survey)}):
         of_name = [answer.survey == survey, answer.classifier == name]
@@ -337,5 +275,6 @@ def alert_classes(connection: Connection, survey: str, night: date) -> list[tupl
     return found
 
 
-def _mjd(night: date) -> float:
+def mjd_of_night(night: date) -> float:
+    """MJD at which a night (UTC date) begins."""
     return float((night - date(1858, 11, 17)).days)

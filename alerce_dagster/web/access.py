@@ -42,9 +42,10 @@ class Access:
             self._remembered[survey] = (time.monotonic() + _REMEMBERED, found)
         return found
 
-    def default_classifier(self, connection: Connection, survey: str) -> str | None:
-        """The classifier whose answer is shown where none is asked for."""
-        return preferred(self.classes(connection, survey))
+    def default_classifier(self, connection: Connection, survey: str, class_name: str | None = None) -> str | None:
+        """The classifier whose answer is shown where none is asked for; of a class, one that speaks of it."""
+        known = self.classes(connection, survey)
+        return preferred([name for name, of in known.items() if class_name in of] or known)
 
     @classmethod
     def to(cls, settings: Settings, *, open_writes: bool = False) -> "Access":

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, field_validator
 from starlette.responses import Response
 
 from alerce_dagster.storage import ledger, listings, queries, tables, triage
+from alerce_dagster.storage.candidates import candidates as candidates_of
 from alerce_dagster.storage.listings import Listing
 from alerce_dagster.web import nights, stamps
 from alerce_dagster.web import parameters as p
@@ -71,7 +72,7 @@ def objects(
             Listing(
                 survey=survey,
                 oids=tuple(oid or ()),
-                classifier=classifier or access.default_classifier(connection, survey),
+                classifier=classifier or access.default_classifier(connection, survey, class_name),
                 class_name=class_name,
                 probability=min_probability,
                 n_det=p.span("n_det", n_det),
@@ -188,7 +189,7 @@ def health(access: Reading) -> Json:
 @router.get("/nights", summary="Nights that are stored, newest first, and whether their books balance")
 def all_nights(access: Reading, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
-        return Json([nights.completeness(connection, survey, n) for n in nights.newest(connection, survey)])
+        return Json(nights.overview(connection, survey, nights.newest(connection, survey)))
 
 
 @router.get("/nights/{night}", summary="A night: what came in, what went out, what was set aside and why")
@@ -210,7 +211,7 @@ def candidates(
     with access.stores.database.reading() as connection:
         _night_required(connection, survey, night)
         chosen = classifier or "stamp_classifier"
-        rows = listings.candidates(connection, survey, chosen, class_name or "SN", night, limit)
+        rows = candidates_of(connection, survey, chosen, class_name or "SN", night, limit)
     return Json(_plain(rows))
 
 

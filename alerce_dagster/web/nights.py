@@ -11,7 +11,7 @@ from alerce_dagster.storage import ledger, listings
 
 def newest(connection: Connection, survey: str, limit: int = 60) -> list[date]:
     """Nights with stored packets, newest first."""
-    return list(reversed(ledger.nights(connection, survey)))[:limit]
+    return ledger.newest_nights(connection, survey, limit)
 
 
 def completeness(connection: Connection, survey: str, night: date) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def completeness(connection: Connection, survey: str, night: date) -> dict[str, 
     """
     batches = ledger.batches(connection, survey, night)
     sums = ledger.totals(connection, survey, night, {})
-    ids = {batch.batch_id for batch in batches}
+    n_done = ledger.batches_done(connection, survey, night)
     stages = []
     for stage, entry in sums.items():
         stages.append(
@@ -32,25 +32,34 @@ def completeness(connection: Connection, survey: str, night: date) -> dict[str, 
                 "n_known": entry.n_known,
                 "n_aside": entry.n_aside,
                 "balances": entry.balances,
-                "batches_done": ledger.finished(connection, survey, stage, ids),
+                "batches_done": n_done.get(stage, 0),
                 "reasons": dict(entry.reasons.most_common(20)),
             }
         )
     order = {name: i for i, name in enumerate(ledger.STAGES)}
     stages.sort(key=lambda item: order.get(str(item["stage"]), len(order)))
-    done = {item["stage"]: item for item in stages}
     return {
         "survey": survey,
         "night": night.isoformat(),
         "n_packets": sum(batch.n_packets for batch in batches),
         "n_bytes": sum(batch.n_bytes for batch in batches),
         "n_batches": len(batches),
-        "complete": all(
-            name in done and done[name]["balances"] and done[name]["batches_done"] == len(batches)
-            for name in ledger.STAGES
-        ),
+        "complete": ledger.complete(connection, survey, night),
         "stages": stages,
     }
+
+
+def overview(connection: Connection, survey: str, nights: list[date]) -> list[dict[str, Any]]:
+    """Packets of some nights, and whether each is complete."""
+    packets = ledger.packets(connection, survey, nights)
+    return [
+        {
+            "night": night.isoformat(),
+            "n_packets": packets.get(night, 0),
+            "complete": ledger.complete(connection, survey, night),
+        }
+        for night in nights
+    ]
 
 
 def contents(connection: Connection, survey: str, night: date) -> dict[str, Any]:

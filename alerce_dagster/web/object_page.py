@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from alerce_dagster.storage import queries, tables, triage
-from alerce_dagster.web import nights, show
+from alerce_dagster.storage import ledger, queries, tables, triage
+from alerce_dagster.web import show
 from alerce_dagster.web.answers import NotStored
 from alerce_dagster.web.ztf_names import features
 
@@ -44,7 +44,7 @@ def gather(connection: Connection, survey: str, oid: str) -> dict[str, Any]:
         "evidence": _evidence(history),
         "decisions": triage.decisions(connection, survey, [oid]),
         "night": night,
-        "complete": nights.completeness(connection, survey, night)["complete"] if night else None,
+        "complete": ledger.complete(connection, survey, night) if night else None,
         "links": links(oid, found["ra"], found["dec"]),
         "coordinates": show.sexagesimal(found["ra"], found["dec"]),
         "curve": {

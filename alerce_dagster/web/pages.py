@@ -11,11 +11,12 @@ from starlette.templating import Jinja2Templates
 
 from alerce_dagster.classifiers.taxonomy import STAMP_CLASS_MEANING
 from alerce_dagster.settings import dagster_url
-from alerce_dagster.storage import listings, triage
+from alerce_dagster.storage import ledger, listings, triage
+from alerce_dagster.storage.candidates import candidates as candidates_of
 from alerce_dagster.storage.listings import Listing
 from alerce_dagster.web import nights, object_page, show, skymap
 from alerce_dagster.web import parameters as p
-from alerce_dagster.web.access import Reading, preferred
+from alerce_dagster.web.access import Reading
 from alerce_dagster.web.answers import BadRequest, NotStored
 
 SURVEY = "ztf"
@@ -49,12 +50,12 @@ def newest_night(request: Request, access: Reading) -> Response:
 def one_night(request: Request, access: Reading, night: p.Night) -> Response:
     with access.stores.database.reading() as connection:
         known = nights.newest(connection, SURVEY)
-        if night not in known:
-            raise NotStored(f"nothing is stored for the night {night}")
         books = nights.completeness(connection, SURVEY, night)
+        if not books["n_batches"]:
+            raise NotStored(f"nothing is stored for the night {night}")
         shares = nights.contents(connection, SURVEY, night)["classes"]
-        best = listings.candidates(connection, SURVEY, "stamp_classifier", "SN", night, 5)
-        older = [nights.completeness(connection, SURVEY, n) for n in known[:14]]
+        best = candidates_of(connection, SURVEY, "stamp_classifier", "SN", night, 5)
+        older = nights.overview(connection, SURVEY, known[:14])
     return templates.TemplateResponse(
         request, "night.html", {"night": night, "books": books, "shares": shares, "best": best, "older": older}
     )
@@ -100,7 +101,7 @@ def explorer(
         classes = access.classes(connection, SURVEY)
         try:
             cone = _cone(position, radius)
-            chosen = classifier or preferred(classes)
+            chosen = classifier or access.default_classifier(connection, SURVEY, class_name or None)
             about_class = bool(class_name or probability)
             by = order_by or ("probability" if about_class else "separation" if cone else "last_mjd")
             if by not in {name for name, _ in _COLUMNS} | ({"separation"} if cone else set()):
@@ -223,11 +224,11 @@ def hunter(
             raise NotStored(f"nothing is stored for the night {chosen}")
         classes = access.classes(connection, SURVEY)
         which = classifier or "stamp_classifier"
-        rows = listings.candidates(connection, SURVEY, which, class_name, chosen, limit)
+        rows = candidates_of(connection, SURVEY, which, class_name, chosen, limit)
         decided: dict[str, dict] = {}
         for row in triage.decisions(connection, SURVEY, [row["oid"] for row in rows]):
             decided.setdefault(row["oid"], row)
-        complete = nights.completeness(connection, SURVEY, chosen)["complete"]
+        complete = ledger.complete(connection, SURVEY, chosen)
     for row in rows:
         row |= {"candid": str(row["candid"]), "alert_ps1_id_1": str(row["alert_ps1_id_1"] or "")}
         row["coordinates"] = show.sexagesimal(row["ra"], row["dec"])

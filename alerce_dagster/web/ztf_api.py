@@ -67,7 +67,7 @@ def objects(
         listing = Listing(
             survey=SURVEY,
             oids=tuple(oid or ()),
-            classifier=classifier or access.default_classifier(connection, SURVEY),
+            classifier=classifier or access.default_classifier(connection, SURVEY, class_name),
             every_classifier=ranking is not None and not classifier,
             model=classifier_version,
             class_name=class_name,

@@ -71,7 +71,9 @@ def client(access: Access) -> Iterator[TestClient]:
 @contextmanager
 def running(access: Access) -> Iterator[str]:
     """A real server on loopback; yields its URL."""
-    server = uvicorn.Server(uvicorn.Config(create_app(access), host="127.0.0.1", port=0, log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(access), host="127.0.0.1", port=0, log_level="critical", timeout_graceful_shutdown=1)
+    )
     started = threading.Event()
     begin = server.startup
 

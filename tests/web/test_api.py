@@ -1,7 +1,7 @@
 """The two APIs answer what the tables hold, on both databases, and refuse the rest with a reason."""
 
 import io
-from datetime import date
+from datetime import UTC, date, datetime
 
 import astropy.units as u
 import numpy as np
@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerce_dagster.errors import StoreError
-from alerce_dagster.storage import Stores, listings, queries, tables
+from alerce_dagster.storage import Stores, ledger, listings, queries, tables
 from alerce_dagster.storage.database import REPLACE
 from alerce_dagster.storage.listings import Cone, Listing
 from alerce_dagster.web import parameters
@@ -28,12 +28,13 @@ from tests.web.conftest import NIGHTS
 
 @pytest.fixture(scope="module")
 def everything(written: Stores) -> list[dict]:
-    """Every object with its answer, to judge listings by."""
+    """Every object with its stamp classifier's answer, to judge listings by."""
     objects, answers = tables.object_, tables.object_class
     joined = objects.join(answers, (answers.c.survey == objects.c.survey) & (answers.c.oid == objects.c.oid))
     columns = [*objects.columns, answers.c.class_name, answers.c.probability]
     with written.database.reading() as connection:
-        return [dict(row) for row in connection.execute(sa.select(*columns).select_from(joined)).mappings()]
+        chosen = sa.select(*columns).select_from(joined).where(answers.c.classifier == "stamp_classifier")
+        return [dict(row) for row in connection.execute(chosen).mappings()]
 
 
 def oids(client: TestClient, path: str, **parameters) -> list[str]:
@@ -45,7 +46,7 @@ def oids(client: TestClient, path: str, **parameters) -> list[str]:
 FILTERS = [
     ({"class": "SN"}, lambda o: o["class_name"] == "SN"),
     ({"class": "VS", "probability": 0.6}, lambda o: o["class_name"] == "VS" and o["probability"] >= 0.6),
-    ({"probability": 0.5}, lambda o: o["class_name"] and o["probability"] >= 0.5),
+    ({"probability": 0.5, "classifier": "stamp_classifier"}, lambda o: o["class_name"] and o["probability"] >= 0.5),
     ({"ndet": 3}, lambda o: o["n_det"] >= 3),
     ({"ndet": [2, 4]}, lambda o: 2 <= o["n_det"] <= 4),
     ({"firstmjd": [60340, 60371]}, lambda o: 60340 <= o["first_mjd"] <= 60371),
@@ -281,8 +282,10 @@ def test_nights_and_provenance_add_up(client: TestClient, everything: list[dict]
     nights = client.get("/api/v1/nights").json()
     assert [night["night"] for night in nights] == sorted(NIGHTS, reverse=True)
     assert sum(night["n_packets"] for night in nights) == 160
-    for night in nights:
-        assert not night["complete"]  # the stages of light-curve models were not run here
+    for known in nights:
+        assert known["complete"]
+        night = client.get(f"/api/v1/nights/{known['night']}").json()
+        assert night["n_packets"] == known["n_packets"]
         for stage in night["stages"]:
             assert stage["balances"]
             assert stage["batches_done"] == night["n_batches"]
@@ -300,6 +303,38 @@ def test_nights_and_provenance_add_up(client: TestClient, everything: list[dict]
         assert row["content_hash"]
 
 
+def test_a_night_is_complete_when_every_stage_has_every_batch(stores: Stores) -> None:
+    night, rows = date(2024, 3, 1), {"survey": "ztf", "night": date(2024, 3, 1), "run_id": "r"}
+    now = datetime.now(UTC)
+    counts = {"n_in": 5, "n_out": 3, "n_known": 1, "n_aside": 1, "reasons": {}, "details": {}, "finished_at": now}
+
+    def entry(stage: str, batch: str, version: str = "1") -> None:
+        with stores.database.writing() as connection:
+            values = rows | counts | {"stage": stage, "version": version, "batch_id": batch}
+            connection.execute(tables.ledger.insert().values(**values))
+
+    def complete() -> bool:
+        with stores.database.reading() as connection:
+            assert ledger.newest_nights(connection, "ztf", 5) == [night]
+            return ledger.complete(connection, "ztf", night)
+
+    with stores.database.writing() as connection:
+        for batch in "ab":
+            values = rows | {"batch_id": batch, "file": batch, "n_packets": 5, "n_bytes": 1, "created_at": now}
+            connection.execute(tables.batch.insert().values(**values))
+    for stage in ledger.STAGES:
+        entry(stage, "a")
+        entry(stage, "a", "2")  # a second version of one batch is not the other batch
+        assert not complete()
+    for stage in ledger.STAGES:
+        assert not complete()
+        entry(stage, "b")
+    assert complete()
+    with stores.database.writing() as connection:
+        connection.execute(tables.ledger.update().where(tables.ledger.c.batch_id == "b").values(n_out=4))
+    assert not complete()
+
+
 def test_candidates_are_the_nights_supernovae(client: TestClient, written: Stores) -> None:
     answer = tables.classification.c
     for night in NIGHTS:
@@ -307,11 +342,16 @@ def test_candidates_are_the_nights_supernovae(client: TestClient, written: Store
         start = (date.fromisoformat(night) - date(1858, 11, 17)).days
         with written.database.reading() as connection:
             tonight = sa.select(answer.oid).where(
-                answer.class_name == "SN", answer.mjd >= start, answer.mjd < start + 1
+                answer.classifier == "stamp_classifier",
+                answer.class_name == "SN",
+                answer.mjd >= start,
+                answer.mjd < start + 1,
             )
             still = tables.object_class.c
             expected = connection.scalars(
-                sa.select(still.oid).where(still.class_name == "SN", still.oid.in_(tonight))
+                sa.select(still.oid).where(
+                    still.classifier == "stamp_classifier", still.class_name == "SN", still.oid.in_(tonight)
+                )
             ).all()
         assert {row["oid"] for row in found} == set(expected)
         assert [row["probability"] for row in found] == sorted((r["probability"] for r in found), reverse=True)

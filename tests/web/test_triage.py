@@ -20,7 +20,8 @@ def local(access: Access, **kwargs) -> TestClient:
 
 
 def test_a_decision_keeps_who_when_and_what_the_classifier_said(client: TestClient, decision: dict) -> None:
-    said = client.get("/api/v1/objects/" + decision["oid"]).json()["answers"][0]
+    answers = client.get("/api/v1/objects/" + decision["oid"]).json()["answers"]
+    said = next(answer for answer in answers if answer["classifier"] == decision["classifier"])
     for verdict in ("candidate", "bogus"):
         stored = client.post(
             "/api/v1/decisions", json=decision | {"verdict": verdict}, headers={"Authorization": "Bearer secret"}

@@ -1,0 +1,118 @@
+"""Candidates: objects that a night's alerts say are of a class, and what each batch of alerts brought."""
+
+from datetime import date
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from alerce_dagster.storage import tables
+from alerce_dagster.storage.listings import mjd_of_night
+
+# The stage whose ledger entry says that a classifier has answered about a batch.
+STAGES = {
+    "stamp_classifier": "classifications",
+    "light_curve_classifier": "lightcurve_classifications",
+    "combined": "combined",
+}
+
+
+def candidates(
+    connection: Connection, survey: str, classifier: str, class_name: str, night: date, limit: int
+) -> list[dict]:
+    """Objects with an alert of a class in a night (UTC date), whose answer over all alerts still is that class.
+
+    Most probable first; each with the candid, epoch, magnitude and nearest Pan-STARRS source of its last alert of the
+    night, and the slowest first rise that the upper limits allow in that band.
+    """
+    objects, current = tables.object_, tables.object_class
+    answer, alert, magstat = tables.classification, tables.alert, tables.magstat
+    start = mjd_of_night(night)
+    tonight = (
+        sa.select(answer.c.oid, sa.func.max(answer.c.candid).label("candid"), sa.func.count().label("n_tonight"))
+        .where(
+            answer.c.survey == survey,
+            answer.c.classifier == classifier,
+            answer.c.class_name == class_name,
+            answer.c.mjd >= start,
+            answer.c.mjd < start + 1,
+        )
+        .group_by(answer.c.oid)
+        .cte("tonight")
+        .prefix_with("MATERIALIZED")
+    )
+    shown: tuple[str, ...] = ("mjd", "band", "mag", "mag_err", "positive", "real_bogus", "deep_real_bogus")
+    shown += (
+        "ref_distance",
+        "ps1_id_1",
+        "ps1_distance_1",
+        "ps1_star_score_1",
+        "gaia_distance",
+        "gaia_mag",
+        "ss_distance",
+    )
+    columns = [objects.c[name] for name in ("oid", "ra", "dec", "n_det", "first_mjd", "last_mjd", "any_positive")]
+    chosen = (
+        sa.select(
+            *columns,
+            *[alert.c[name].label(f"alert_{name}") for name in shown],
+            *[current.c[name] for name in ("classifier", "class_name", "probability", "n_alerts")],
+            tonight.c.candid,
+            tonight.c.n_tonight,
+            magstat.c.dmdt_first,
+        )
+        .select_from(tonight)
+        .join(
+            current,
+            (current.c.survey == survey) & (current.c.oid == tonight.c.oid) & (current.c.classifier == classifier),
+        )
+        .join(objects, (objects.c.survey == survey) & (objects.c.oid == tonight.c.oid))
+        .join(alert, (alert.c.survey == survey) & (alert.c.candid == tonight.c.candid))
+        .join(
+            magstat,
+            (magstat.c.survey == survey) & (magstat.c.oid == tonight.c.oid) & (magstat.c.band == alert.c.band),
+            isouter=True,
+        )
+        .where(current.c.class_name == class_name)
+        .order_by(current.c.probability.desc(), objects.c.oid)
+        .limit(limit)
+    )
+    return [dict(row) for row in connection.execute(chosen).mappings()]
+
+
+def newest_entry(connection: Connection) -> int:
+    """The ledger's last entry; 0 when it is empty."""
+    return connection.scalar(sa.select(sa.func.max(tables.ledger.c.entry))) or 0
+
+
+def announced(
+    connection: Connection, survey: str, classifier: str, class_name: str, after: int, min_probability: float = 0.0
+) -> list[dict]:
+    """What the batches that were classified after a ledger entry brought, oldest first, some at a time.
+
+    Each has the `entry` to go on from, its night, and the alerts of the class, most probable first.
+    """
+    ledger, alert, answer = tables.ledger.c, tables.alert.c, tables.classification.c
+    entries = (
+        sa.select(ledger.entry, ledger.night, ledger.batch_id, ledger.finished_at)
+        .where(ledger.entry > after, ledger.survey == survey, ledger.stage == STAGES.get(classifier, classifier))
+        .where(ledger.batch_id.is_not(None))
+        .order_by(ledger.entry)
+        .limit(20)
+    )
+    found = []
+    for entry in connection.execute(entries).mappings().all():
+        chosen = (
+            sa.select(
+                answer.oid, answer.candid, answer.mjd, answer.probability, alert.ra, alert.dec, alert.mag, alert.band
+            )
+            .join_from(
+                tables.alert,
+                tables.classification,
+                (answer.survey == alert.survey) & (answer.candid == alert.candid) & (answer.classifier == classifier),
+            )
+            .where(alert.survey == survey, alert.batch_id == entry["batch_id"], answer.class_name == class_name)
+            .where(answer.probability >= min_probability)
+            .order_by(answer.probability.desc(), answer.candid)
+        )
+        found.append(dict(entry) | {"alerts": [dict(row) for row in connection.execute(chosen).mappings()]})
+    return found
