@@ -33,24 +33,8 @@ def status() -> None:
     console.print(
         f"database {stores.database.shown_url}\narchive  {stores.archive.url}", highlight=False, soft_wrap=True
     )
-    table = Table(
-        "survey",
-        "night",
-        "packets",
-        "MB",
-        "set aside",
-        "stamps",
-        "detections",
-        "objects",
-        "matched",
-        "hosts",
-        "features",
-        "classified",
-        "identity",
-        "watched",
-        "balances",
-    )
-    for column in table.columns[2:-1]:
+    table = Table("survey", "night", "packets", "MB", "set aside", "batches", "still to do", "balances")
+    for column in table.columns[2:6]:
         column.justify = "right"
     with stores.database.reading() as connection:
         for survey in SURVEYS:
@@ -60,16 +44,17 @@ def status() -> None:
                 ids = {batch.batch_id for batch in batches}
                 done = {stage: ledger.finished(connection, survey, stage, ids) for stage in ledger.STAGES}
                 n = sum(batch.n_packets for batch in batches)
-                complete = all(done[stage] == len(batches) for stage in ledger.STAGES)
+                to_do = [stage for stage in ledger.STAGES if done[stage] != len(batches)]
                 table.add_row(
                     survey,
                     str(night),
                     f"{n:,}",
                     f"{sum(batch.n_bytes for batch in batches) / 1e6:,.0f}",
                     f"{sums['alerts'].n_aside:,}" if "alerts" in sums else "0",
-                    *[f"{done[stage]}/{len(batches)}" for stage in ledger.STAGES[1:]],
+                    f"{len(batches):,}",
+                    ", ".join(to_do) or "nothing",
                     "yes"
-                    if complete and all(entry.balances for entry in sums.values())
+                    if not to_do and all(entry.balances for entry in sums.values())
                     else "[red]no: run it again[/]",
                 )
     console.print(table)

@@ -42,7 +42,7 @@ def container(records: list[dict], codec: str = "deflate") -> bytes:
 def stored(home: Path) -> list[int]:
     """The candids that have gone through every stage."""
     with sqlite3.connect(home / "alerce.db") as database:
-        return [candid for (candid,) in database.execute("SELECT candid FROM classification ORDER BY candid")]
+        return [candid for (candid,) in database.execute("SELECT DISTINCT candid FROM classification ORDER BY candid")]
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ def test_mended_packet_is_replayed(home: Path, tmp_path: Path) -> None:
     assert (mended.returncode, "1 stored" in mended.stdout) == (0, True), mended.stderr
     assert json.loads(command("quarantine", "list", "--json").stdout) == []
     with sqlite3.connect(home / "alerce.db") as database:
-        assert database.execute("SELECT count(*) FROM object_class").fetchone() == (1,)
+        assert database.execute("SELECT count(*) FROM object").fetchone() == (1,)
 
 
 def test_unusable_stores_end_with_one_line(home: Path, packets: Path, tmp_path: Path) -> None:
