@@ -174,6 +174,7 @@ def main() -> None:
     options.add_argument("--burst", type=int, default=1, help="so many at once, at that mean rate (default 1)")
     options.add_argument("--exit", action="store_true", help="end after the summary")
     given = options.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended, whoever ends this
     home = Path(".alerce/live").resolve()
     shutil.rmtree(home, ignore_errors=True)
     (home / "dagster").mkdir(parents=True)

@@ -4,7 +4,7 @@ import dagster as dg
 import numpy as np
 import sqlalchemy as sa
 
-from alerce_dagster.assets import plots, report
+from alerce_dagster.assets import plots, summaries
 from alerce_dagster.assets.checks import result
 from alerce_dagster.classifiers.drift import Finding
 from alerce_dagster.classifiers.light_curve_model import LightCurveClassifier
@@ -44,26 +44,26 @@ def combined(night: Night, model: str, entry: Entry) -> dg.MaterializeResult:
 
 
 def _classes(night: Night, stage: str, classifier: str, model: str, entry: Entry) -> dg.MaterializeResult:
-    total = report._total(night, stage, model)
+    total = summaries.total_of(night, stage, model)
     with night.stores.database.reading() as connection:
         shares = queries.class_counts(connection, night.survey.name, [night.night], classifier)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": total.n_in,
-            "said": report._said(entry),
-            **report._counts(total),
+            "said": summaries.said(entry),
+            **summaries.counts(total),
             "model": model,
             "objects_by_class": shares,
             "class_shares": dg.MetadataValue.md(plots.shares(shares)),
-            "preview": report._preview(night, tables.classification, _COLUMNS, "candid"),
+            "preview": summaries.preview(night, tables.classification, _COLUMNS, "candid"),
         },
-        check_results=[report._reconciles(night, total)],
+        check_results=[summaries.reconciles(night, total)],
     )
 
 
 def outliers(night: Night, model: str, entry: Entry) -> dg.MaterializeResult:
     """Of the asset outliers: the oddest of the night by top class, with their light curves."""
-    total = report._total(night, "outliers", model)
+    total = summaries.total_of(night, "outliers", model)
     blocks = []
     for top in TOPS:
         rows = ranked(night.stores, night.survey.name, top, night.night)[:_SHOWN]
@@ -75,12 +75,12 @@ def outliers(night: Night, model: str, entry: Entry) -> dg.MaterializeResult:
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": total.n_out,
-            "said": report._said(entry),
-            **report._counts(total),
+            "said": summaries.said(entry),
+            **summaries.counts(total),
             "model": model,
             "oddest": dg.MetadataValue.md("\n\n".join(blocks) or "nothing was scored"),
         },
-        check_results=[report._reconciles(night, total)],
+        check_results=[summaries.reconciles(night, total)],
     )
 
 

@@ -7,13 +7,11 @@ import dagster as dg
 import numpy as np
 import sqlalchemy as sa
 
-from alerce_dagster.assets import plots
+from alerce_dagster.assets import plots, summaries
 from alerce_dagster.assets.checks import result
-from alerce_dagster.catalogs.galaxies import GalaxyCatalogues
-from alerce_dagster.catalogs.in_use import InUse
 from alerce_dagster.classifiers.stamps import StampClassifier
 from alerce_dagster.lightcurves.features.extraction import GROUPS, VERSION
-from alerce_dagster.stages import VERSIONS, Night
+from alerce_dagster.stages import Night
 from alerce_dagster.stages.alerts import Ingested, night_counts
 from alerce_dagster.stages.nights import Summary
 from alerce_dagster.stages.stamps import read_stamps
@@ -21,15 +19,10 @@ from alerce_dagster.storage import latency, ledger, offsets, outbox, queries, ta
 from alerce_dagster.storage.ledger import Entry
 
 _SKY_POINTS = 1_500
-_PREVIEW_ROWS = 8
 _MOSAIC = 24
 _ALERT_COLUMNS = ("candid", "oid", "mjd", "band", "ra", "dec", "mag", "mag_err", "real_bogus")
 _DETECTION_COLUMNS = ("oid", "candid", "mjd", "band", "mag", "mag_err", "mag_corr", "mag_corr_err_ext", "corrected")
 _OBJECT_COLUMNS = ("oid", "ra", "dec", "n_det", "n_non_det", "n_forced", "first_mjd", "last_mjd", "stellar")
-_HOST_COLUMNS = ("oid", "catalog", "catalog_id", "separation", "probability", "p_unseen", "redshift", "absolute_mag")
-_MEMBER_COLUMNS = ("broker_id", "survey", "oid", "ra", "dec", "first_mjd", "last_mjd")
-_WATCH_COLUMNS = ("watch_list", "target", "oid", "candid", "separation", "mag", "class_name", "probability")
-_XMATCH_COLUMNS = ("oid", "catalog", "rank", "catalog_id", "separation", "log_bayes", "columns")
 _FEATURE_COLUMNS = ("oid", "version", "n_det", "last_mjd", "inputs")
 _CLASSIFICATION_COLUMNS = ("oid", "candid", "class_name", "probability", "reason")
 
@@ -68,12 +61,12 @@ def alerts(night: Night, ingested: Ingested, *, streamed: bool = False) -> dg.Ma
     with night.stores.database.reading() as connection:
         expired = offsets.expired(connection, night.run_id)
     duplicates = entry.n_known / entry.n_in if entry.n_in else 0.0
-    preview = _preview(night, table, _ALERT_COLUMNS)
+    preview = summaries.preview(night, table, _ALERT_COLUMNS)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": n,
-            "said": _said(entry),
-            **_counts(entry),
+            "said": summaries.said(entry),
+            **summaries.counts(entry),
             "other_nights": {str(day): count for day, count in sorted(ingested.other_nights.items())},
             "stored_in_other_nights": {str(day): count for day, count in sorted(ingested.elsewhere.items())},
             "preview": preview,
@@ -92,17 +85,17 @@ def alerts(night: Night, ingested: Ingested, *, streamed: bool = False) -> dg.Ma
 
 def stamps(night: Night, entry: Entry) -> dg.MaterializeResult:
     """Of the asset stamps."""
-    total = _total(night, "stamps")
+    total = summaries.total_of(night, "stamps")
     share = total.n_aside / total.n_in if total.n_in else 0.0
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": total.n_in,
-            "said": _said(entry),
-            **_counts(total),
+            "said": summaries.said(entry),
+            **summaries.counts(total),
             "mosaic": dg.MetadataValue.md(plots.mosaic(_some_stamps(night))),
         },
         check_results=[
-            _reconciles(night, total),
+            summaries.reconciles(night, total),
             result("missing_cutouts", share < 0.05, share=share),
         ],
     )
@@ -110,21 +103,21 @@ def stamps(night: Night, entry: Entry) -> dg.MaterializeResult:
 
 def detections(night: Night, entry: Entry) -> dg.MaterializeResult:
     """Of the asset detections."""
-    total = _total(night, "detections")
+    total = summaries.total_of(night, "detections")
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": total.details["detection rows"],
-            "said": _said(entry),
-            **_counts(total),
-            "preview": _preview(night, tables.detection, _DETECTION_COLUMNS, "oid", "candid"),
+            "said": summaries.said(entry),
+            **summaries.counts(total),
+            "preview": summaries.preview(night, tables.detection, _DETECTION_COLUMNS, "oid", "candid"),
         },
-        check_results=[_reconciles(night, total, complete=True)],
+        check_results=[summaries.reconciles(night, total, complete=True)],
     )
 
 
 def objects(night: Night, entry: Entry) -> dg.MaterializeResult:
     """Of the asset objects."""
-    total = _total(night, "objects")
+    total = summaries.total_of(night, "objects")
     alert, object_ = tables.alert, tables.object_
     with night.stores.database.reading() as connection:
         orphans = connection.scalar(
@@ -136,85 +129,17 @@ def objects(night: Night, entry: Entry) -> dg.MaterializeResult:
         )
     return dg.MaterializeResult(
         metadata={
-            "said": _said(entry),
-            **_counts(total),
-            "preview": _preview(night, tables.object_, _OBJECT_COLUMNS, "oid"),
+            "said": summaries.said(entry),
+            **summaries.counts(total),
+            "preview": summaries.preview(night, tables.object_, _OBJECT_COLUMNS, "oid"),
         },
         check_results=[result("counts_reconcile", orphans == 0, alerts_without_object=orphans or 0)],
     )
 
 
-def xmatches(night: Night, catalogues: InUse, entry: Entry) -> dg.MaterializeResult:
-    """Of the asset xmatches."""
-    total = _total(night, "xmatches", catalogues.version)
-    said = _said(entry)
-    if not catalogues:
-        said = (
-            "No catalogue has been added, so nothing was matched: alerce-dagster catalog recipes says where to begin."
-        )
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": sum(n for name, n in total.details.items() if name.endswith(" matches")),
-            "said": said,
-            **_counts(total),
-            "catalogues": {name: snapshot for name, snapshot in catalogues.snapshots.items()},
-            "preview": _preview(night, tables.xmatch, _XMATCH_COLUMNS, "oid"),
-        },
-        check_results=[
-            _reconciles(night, total),
-            result("nothing_pending", not total.n_aside, alerts_pending=total.n_aside),
-        ],
-    )
-
-
-def hosts(night: Night, galaxies: GalaxyCatalogues, entry: Entry) -> dg.MaterializeResult:
-    """Of the asset hosts."""
-    from alerce_dagster.stages.hosts import version
-
-    total = _total(night, "hosts", version(galaxies))
-    said = _said(entry)
-    if not galaxies.catalogues:
-        said = "No catalogue of galaxies has been added, so no host was looked for: see docs/sky.md."
-    with_redshift, implausible = total.details["with a redshift"], total.details["implausible luminosity"]
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": total.details["objects"],
-            "said": said,
-            **_counts(total),
-            "catalogues": galaxies.snapshots,
-            "preview": _preview(night, tables.host, _HOST_COLUMNS, "oid"),
-        },
-        check_results=[
-            _reconciles(night, total, complete=True),
-            result(
-                "plausible_luminosities",
-                implausible <= 0.1 * with_redshift,
-                with_redshift=with_redshift,
-                implausible=implausible,
-            ),
-        ],
-    )
-
-
-def identity(night: Night, entry: Entry) -> dg.MaterializeResult:
-    """Of the asset identity."""
-    total = _total(night, "identity")
-    with night.stores.database.reading() as connection:
-        n_objects = connection.scalar(sa.select(sa.func.count()).select_from(tables.broker_object))
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": n_objects or 0,
-            "said": _said(entry),
-            **_counts(total),
-            "preview": _preview(night, tables.broker_member, _MEMBER_COLUMNS, "oid"),
-        },
-        check_results=[_reconciles(night, total)],
-    )
-
-
 def features(night: Night, entry: Entry) -> dg.MaterializeResult:
     """Of the asset features."""
-    total = _total(night, "features", VERSION)
+    total = summaries.total_of(night, "features", VERSION)
     n = total.details["objects"]
     missing = {
         group.title: round(total.details[f"undefined: {group.title}"] / (n * len(group.columns)), 4) if n else 0.0
@@ -223,7 +148,7 @@ def features(night: Night, entry: Entry) -> dg.MaterializeResult:
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": n,
-            "said": _said(entry),
+            "said": summaries.said(entry),
             "n_in": total.n_in,
             "n_out": total.n_out,
             "n_aside": total.n_aside,
@@ -231,46 +156,28 @@ def features(night: Night, entry: Entry) -> dg.MaterializeResult:
             "feature_set": VERSION,
             "undefined_share": round(float(np.mean(list(missing.values()))), 4),
             "undefined_share_by_group": missing,
-            "preview": _preview(night, tables.feature, _FEATURE_COLUMNS, "oid"),
+            "preview": summaries.preview(night, tables.feature, _FEATURE_COLUMNS, "oid"),
         },
-        check_results=[_reconciles(night, total)],
-    )
-
-
-def watch_matches(night: Night, entry: Entry, delivered: dict[str, int]) -> dg.MaterializeResult:
-    """Of the asset watch_matches."""
-    total = _total(night, "watch_matches")
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": sum(total.details.values()),
-            "said": _said(entry),
-            **_counts(total),
-            **{f"messages_{name}": n for name, n in delivered.items()},
-            "preview": _preview(night, tables.watch_match, _WATCH_COLUMNS, "candid"),
-        },
-        check_results=[
-            _reconciles(night, total, complete=True),
-            result("messages_delivered", not delivered["not_sent"], **delivered),
-        ],
+        check_results=[summaries.reconciles(night, total)],
     )
 
 
 def classifications(night: Night, classifier: StampClassifier, entry: Entry) -> dg.MaterializeResult:
     """Of the asset classifications."""
-    total = _total(night, "classifications", classifier.model_hash)
+    total = summaries.total_of(night, "classifications", classifier.model_hash)
     with night.stores.database.reading() as connection:
         shares = queries.class_counts(connection, night.survey.name, [night.night], classifier.name)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": total.n_in,
-            "said": _said(entry),
-            **_counts(total),
+            "said": summaries.said(entry),
+            **summaries.counts(total),
             "model": classifier.model_hash,
             "objects_by_class": shares,
             "class_shares": dg.MetadataValue.md(plots.shares(shares)),
-            "preview": _preview(night, tables.classification, _CLASSIFICATION_COLUMNS, "candid"),
+            "preview": summaries.preview(night, tables.classification, _CLASSIFICATION_COLUMNS, "candid"),
         },
-        check_results=[_reconciles(night, total)],
+        check_results=[summaries.reconciles(night, total)],
     )
 
 
@@ -344,73 +251,6 @@ def latency_metadata(steps: dict[str, np.ndarray]) -> dict:
     ours = {step: seconds for step, seconds in steps.items() if not step.startswith("exposed")}
     plot = plots.cumulative(ours, "seconds since the step before (share of alerts)")
     return numbers | {"latency": dg.MetadataValue.md(plot)}
-
-
-def _said(entry: Entry) -> str:
-    """What this run did, in words: a second run of the same night changes nothing and says so."""
-    if not entry.n_in:
-        return "Nothing was left to do: the night's products are as they were."
-    if not entry.n_out and not entry.n_aside:
-        return f"Nothing new: all {entry.n_known:,} packets were stored before."
-    return f"{entry.n_in:,} in, {entry.n_out:,} out, {entry.n_known:,} known, {entry.n_aside:,} set aside."
-
-
-def _counts(entry: Entry) -> dict:
-    counts: dict = {
-        "n_in": entry.n_in,
-        "n_out": entry.n_out,
-        "n_known": entry.n_known,
-        "n_aside": entry.n_aside,
-    }
-    if entry.reasons:
-        counts["set_aside_by_reason"] = dict(entry.reasons.most_common(20))
-    return counts | {f"n_{name}".replace(" ", "_"): n for name, n in entry.details.most_common(12)}
-
-
-def _total(night: Night, stage: str, version: str | None = None) -> Entry:
-    """The ledger's sum over the whole night of one stage."""
-    version = version or VERSIONS[stage]
-    with night.stores.database.reading() as connection:
-        sums = ledger.totals(connection, night.survey.name, night.night, {stage: version})
-    return sums.get(stage) or night.entry(stage, version)
-
-
-def _reconciles(night: Night, total: Entry, *, complete: bool = False) -> dg.AssetCheckResult:
-    """The stage has seen each stored alert once; with `complete`, and made its product of every one."""
-    alert = tables.alert
-    with night.stores.database.reading() as connection:
-        stored = connection.scalar(
-            sa.select(sa.func.count()).where(alert.c.survey == night.survey.name, alert.c.night == night.night)
-        )
-    passed = total.n_in == stored and total.balances and (not complete or total.n_aside == 0)
-    return result(
-        "counts_reconcile",
-        passed,
-        stored=stored or 0,
-        n_in=total.n_in,
-        n_out=total.n_out,
-        n_aside=total.n_aside,
-    )
-
-
-def _preview(night: Night, table: sa.Table, names: tuple[str, ...], *by: str) -> dg.MetadataValue:
-    """Rows of the table for the night's first alerts, as a Markdown table; `by` names what joins it to the alerts."""
-    alert = tables.alert
-    joined = (
-        alert if table is alert else alert.join(table, sa.and_(*[alert.c[k] == table.c[k] for k in ("survey", *by)]))
-    )
-    chosen = (
-        sa.select(*[table.c[name] for name in names])
-        .select_from(joined)
-        .where(alert.c.survey == night.survey.name, alert.c.night == night.night)
-        .order_by(alert.c.candid)
-        .limit(_PREVIEW_ROWS)
-    )
-    with night.stores.database.reading() as connection:
-        rows = connection.execute(chosen).all()
-    shown = [[f"{v:.5f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
-    lines = ["| " + " | ".join(cells) + " |" for cells in [list(names), ["---"] * len(names), *shown]]
-    return dg.MetadataValue.md("\n".join(lines))
 
 
 def _some_stamps(night: Night) -> np.ndarray:

@@ -14,6 +14,7 @@ from pydantic import Field
 from alerce_dagster.assets import checks
 from alerce_dagster.assets.answers import answer_assets
 from alerce_dagster.assets.partitions import nights
+from alerce_dagster.assets.sky import sky_assets
 from alerce_dagster.assets.steps import explained as _explained
 from alerce_dagster.assets.steps import night_of as _night
 from alerce_dagster.resources import CatalogsResource, ModelsResource, StoresResource, StreamsResource
@@ -161,56 +162,11 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **options(
-            "xmatches",
-            "What every reference catalogue has at the place of each object: matches, misses, and what is not covered.",
-            {"numba", "sql"},
-        ),
-        deps=[objects],
-    )
-    def xmatches(
-        context: dg.AssetExecutionContext,
-        stores: StoresResource,
-        catalogs: CatalogsResource,
-        progress: dg.ResourceParam[Progress],
-    ) -> dg.MaterializeResult:
-        from alerce_dagster.assets import report
-        from alerce_dagster.stages.xmatches import make_xmatches
-
-        night = _night(context, name, stores, progress)
-        with _explained():
-            catalogues = catalogs.open()
-            return report.xmatches(night, catalogues, make_xmatches(night, catalogues))
-
-    @dg.asset(
-        **options(
-            "hosts",
-            "The most probable host galaxy of each object, if it is a transient outside the Galaxy, and its distance.",
-            {"numba", "sql"},
-        ),
-        deps=[objects],
-    )
-    def hosts(
-        context: dg.AssetExecutionContext,
-        stores: StoresResource,
-        catalogs: CatalogsResource,
-        progress: dg.ResourceParam[Progress],
-    ) -> dg.MaterializeResult:
-        from alerce_dagster.assets import report
-        from alerce_dagster.catalogs.galaxies import GalaxyCatalogues
-        from alerce_dagster.stages.hosts import make_hosts
-
-        night = _night(context, name, stores, progress)
-        with _explained():
-            galaxies = GalaxyCatalogues.among(catalogs.open().local)
-            return report.hosts(night, galaxies, make_hosts(night, galaxies))
-
-    @dg.asset(
-        **options(
             "features",
             "209 variability features of every object with enough detections.",
             {"numba", "sql"},
         ),
-        deps=[objects, xmatches],
+        deps=[objects, dg.AssetKey([name, "xmatches"])],
     )
     def features(
         context: dg.AssetExecutionContext, stores: StoresResource, progress: dg.ResourceParam[Progress]
@@ -246,48 +202,11 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         **options(
-            "identity",
-            "The broker object of each object: what this survey and others see as one thing on the sky.",
-            {"python", "sql"},
-        ),
-        deps=[objects, classifications],
-    )
-    def identity(
-        context: dg.AssetExecutionContext, stores: StoresResource, progress: dg.ResourceParam[Progress]
-    ) -> dg.MaterializeResult:
-        from alerce_dagster.assets import report
-        from alerce_dagster.stages.identity import make_identity
-
-        night = _night(context, name, stores, progress)
-        with _explained():
-            return report.identity(night, make_identity(night))
-
-    @dg.asset(
-        **options(
-            "watch_matches",
-            "Alerts that somebody's watch list or sky region asks for, and the messages about them.",
-            {"numba", "sql"},
-        ),
-        deps=[classifications],
-    )
-    def watch_matches(
-        context: dg.AssetExecutionContext, stores: StoresResource, progress: dg.ResourceParam[Progress]
-    ) -> dg.MaterializeResult:
-        from alerce_dagster.assets import report
-        from alerce_dagster.stages.watch import deliver, make_watch_matches
-
-        night = _night(context, name, stores, progress)
-        with _explained():
-            entry = make_watch_matches(night)
-            return report.watch_matches(night, entry, deliver(night.stores.database))
-
-    @dg.asset(
-        **options(
             "streams",
             "What was published of the night: results on Kafka topics, each exactly once.",
             {"kafka", "avro"},
         ),
-        deps=[classifications, watch_matches],
+        deps=[classifications, dg.AssetKey([name, "watch_matches"])],
     )
     def streams_(
         context: dg.AssetExecutionContext,
@@ -303,8 +222,8 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             n_sent = outlet.publish(night.stores) if outlet else 0
             return report.streams(night, n_sent, enabled=outlet is not None)
 
-    night_assets = [alerts, stamps, detections, objects, xmatches, hosts, features, classifications]
-    return [*night_assets, *answer_assets(name, options), identity, watch_matches, streams_]
+    packets = [alerts, stamps, detections, objects, features, classifications, streams_]
+    return [*packets, *sky_assets(name, options), *answer_assets(name, options)]
 
 
 def _freshness(survey: str) -> dg.FreshnessPolicy | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from alerce_dagster.storage.ledger import STAGES
 from tests.cli.test_run import command
 from tests.faults.night import check_complete, stores_at
 from tests.stages.conftest import contents
@@ -169,7 +170,7 @@ def test_backfill_through_web_server_and_daemon(
 ) -> None:
     """Three nights; a run that was killed before does not hold them up."""
     server, process, said = web
-    keys = [{"path": ["ztf", name]} for name in ("alerts", "stamps", "detections", "objects", "classifications")]
+    keys = [{"path": ["ztf", name]} for name in STAGES]
     launched = server.ask(BACKFILL, backfill={"assetSelection": keys, "partitionNames": list(NIGHTS)})
     backfill = launched["launchPartitionBackfill"].get("backfillId")
     assert backfill, launched
