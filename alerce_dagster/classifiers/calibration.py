@@ -15,6 +15,15 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return e / e.sum(axis=-1, keepdims=True)
 
 
+def shift_prior(p: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    """Probabilities (n, k) calibrated for other class shares: `ratio` (k,) is the new share over the old one.
+
+    Saerens, Latinne & Decaestecker (2002, Neural Computation 14, 21), equation 2.4.
+    """
+    shifted = p * ratio
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
 def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Weighted mean of -ln softmax(logits)[label], computed without under- or overflow."""
     z = np.asarray(logits, dtype=np.float64)

@@ -24,7 +24,8 @@ Classifies a light curve in g and r into {len(d["classes"])} classes on two leve
 * artefact: `model.npz`, sha256 `{d["model_hash"]}`
 * {learner[d["recipe"]["learner"]]}, one for the top classes and one for the classes of each, {len(d["inputs"])} inputs
   (`{d["inputs_version"]}`)
-* calibration: {d["calibration"]["method"]}; probabilities are calibrated for the mix of the labelled set, given below
+* calibration: {d["calibration"]["method"]}; probabilities are calibrated for the mix given
+  below: the shares of the labelled set to the power {d["recipe"]["prior_power"]:g}
 * prediction sets: {sets["coverage"]:.0%} coverage; thresholds by epochs (edges
   {", ".join(map(str, sets["epoch_edges"]))}) and, within, by days (edges {", ".join(map(str, sets["span_edges"]))}):
   {levels}
@@ -118,7 +119,8 @@ def _limits(d: dict[str, Any]) -> str:
 * Few real objects: {", ".join(scarce)}. Their figures rest on few objects; training leans on simulated ones.
 * Quasars come from one survey (SDSS and Pan-STARRS1, years between epochs), supernovae from alerts: the inputs hide
   brightness, length, number of epochs, upper limits and position, but not cadence. See the table above.
-* The mix of classes in the sky is not the mix of the labelled set: probabilities are for the latter.
+* Probabilities are for a stated mix of classes (above), which is neither that of the sky nor that of the labelled set;
+  figures and the coverage of sets are of the labelled objects as they are.
 * Labels of EROS-1 were inferred from periods and amplitudes, those of alert histories come from catalogues that at
   times disagree.
 * No WISE or Pan-STARRS colours: they enter with the combined posterior."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from alerce_dagster.classifiers import metrics
+from alerce_dagster.classifiers.calibration import shift_prior
 from alerce_dagster.classifiers.labelled_light_curves import LabelledLightCurves
 from alerce_dagster.classifiers.light_curve_model import cell, prediction_sets
 from alerce_dagster.classifiers.light_curve_training import (
@@ -25,6 +26,7 @@ from alerce_dagster.classifiers.light_curve_training import (
     conformal_thresholds,
     judged,
     probabilities,
+    stated_mix,
 )
 from alerce_dagster.classifiers.taxonomy import LIGHT_CURVE_TAXONOMIES, classes_of
 
@@ -61,7 +63,9 @@ def held_out(labelled: LabelledLightCurves, views: Views, recipe: Recipe, unseen
         found = calibrate(
             {name: v[fit] for name, v in said.items()}, names[views.owner[rows[fit]]], weights[fit], taxonomy
         )
-        everywhere = probabilities(said, found, taxonomy)
+        shares = np.bincount(y[fit], weights=weights[fit], minlength=len(classes)) / weights[fit].sum()
+        _, shift = stated_mix(shares, recipe.prior_power)
+        everywhere = shift_prior(probabilities(said, found, taxonomy), shift)
         thresholds = conformal_thresholds(everywhere[fit], y[fit], cells[fit], weights[fit])
         p[test] = everywhere[test]
         sets[test] = prediction_sets(p[test], thresholds[cells[test]])
@@ -78,7 +82,8 @@ def evaluate(labelled: LabelledLightCurves, views: Views, recipe: Recipe, unseen
     top = _top_figures(found, real & in_full, recipe)
     return {
         "protocol": f"{recipe.n_folds}-fold cross-validation grouped by object; calibration and thresholds of "
-        "prediction sets from the other folds; real objects",
+        f"prediction sets from the other folds; prior: shares of the labelled set to the power {recipe.prior_power:g}; "
+        "real objects",
         "model": {
             "per_object": _with_spread(found, real & in_full),
             "balanced": _with_spread(found, real & in_full, balanced=True),

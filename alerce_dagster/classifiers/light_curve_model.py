@@ -4,7 +4,8 @@ What belongs here: running an exported model, and the rules of abstention. NumPy
 in `light_curve_training`. A model is a folder with `model.npz` (trees, calibration, thresholds; its SHA-256 is the
 model's identity) and `model.json` (what they mean).
 
-Every light curve gets a row. Probabilities are P(top class) P(class | top class), each calibrated. A *prediction set*
+Every light curve gets a row. Probabilities are P(top class) P(class | top class), each calibrated for the mix of the
+labelled set, then moved to the model's stated mix, in which rare classes are less rare. A *prediction set*
 holds the true class in 90 % of cases (conformal prediction, Sadinle et al. 2019): the classes whose probability reaches
 a threshold that was found on held-out objects with as many epochs in as long a time. The reason says why a class is or
 is not given:
@@ -15,7 +16,7 @@ reason                               class
 ``model``                            the only class of the prediction set
 ``2 classes are possible: A, B``     *undetermined*: the prediction set has several
 ``no class is probable enough: A``   *undetermined*: the prediction set is empty, A is the most probable class
-``3 epochs in g and r, 6 needed``    *undetermined*; probabilities are the mix of the labelled set
+``3 epochs in g and r, 6 needed``    *undetermined*; probabilities are the mix that they are calibrated for
 ``no usable epoch``                  *undetermined*, probabilities null
 ===================================  ===================================================================
 """
@@ -31,7 +32,7 @@ import numpy as np
 import pyarrow as pa
 
 from alerce_dagster.classifiers import trees
-from alerce_dagster.classifiers.calibration import softmax
+from alerce_dagster.classifiers.calibration import shift_prior, softmax
 from alerce_dagster.classifiers.light_curve_inputs import INPUTS, INPUTS_VERSION, MIN_EPOCHS, inputs
 from alerce_dagster.classifiers.light_curves import READING
 from alerce_dagster.classifiers.taxonomy import classes_of
@@ -88,11 +89,16 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class LightCurveClassifier:
-    """A light-curve model with its description; load it with `LightCurveClassifier.load`."""
+    """A light-curve model with its description; load it with `LightCurveClassifier.load`.
+
+    mix (k,): the shares of the classes that probabilities are calibrated for; shift (k,): these over the shares of the
+    labelled set, for which the heads are calibrated.
+    """
 
     heads: dict[str, Head]
     thresholds: np.ndarray
     mix: np.ndarray
+    shift: np.ndarray
     description: dict[str, Any]
     model_hash: str
     name: str = "light_curve_classifier"
@@ -135,7 +141,8 @@ class LightCurveClassifier:
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Calibrated probabilities (n, k) of inputs (n, f), NaN where missing; rows sum to 1."""
-        return combine({name: head.probabilities(x) for name, head in self.heads.items()}, self.taxonomy)
+        p = combine({name: head.probabilities(x) for name, head in self.heads.items()}, self.taxonomy)
+        return shift_prior(p, self.shift)
 
     def answer(self, batch: Batch, threads: int = 2) -> Answers:
         """Answers for every light curve of a batch of magnitudes."""
@@ -215,9 +222,10 @@ def answers_table(oids: np.ndarray, answers: Answers, classifier: LightCurveClas
     return pa.table(columns)
 
 
-def save(heads: dict[str, Head], thresholds: np.ndarray, mix: np.ndarray, file: Path) -> str:
+def save(heads: dict[str, Head], thresholds: np.ndarray, mix: np.ndarray, shift: np.ndarray, file: Path) -> str:
     """Write model.npz; returns its SHA-256. The same numbers give the same bytes."""
-    arrays = {"thresholds": np.asarray(thresholds, "<f8"), "mix": np.asarray(mix, "<f8")}
+    arrays = {"thresholds": thresholds, "mix": mix, "shift": shift}
+    arrays = {name: np.asarray(values, "<f8") for name, values in arrays.items()}
     for name, head in heads.items():
         arrays |= head.found.arrays(name)
         arrays[f"{name}.temperature"] = np.asarray(head.temperature, "<f8")
@@ -228,7 +236,7 @@ def save(heads: dict[str, Head], thresholds: np.ndarray, mix: np.ndarray, file: 
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _parts(artefact: bytes, description: dict[str, Any]) -> tuple[dict[str, Head], np.ndarray, np.ndarray]:
+def _parts(artefact: bytes, description: dict[str, Any]) -> tuple[dict[str, Head], np.ndarray, np.ndarray, np.ndarray]:
     import io
 
     taxonomy = dict(description["taxonomy"])
@@ -243,7 +251,7 @@ def _parts(artefact: bytes, description: dict[str, Any]) -> tuple[dict[str, Head
             raise ValueError(f"the model file does not choose among {k} classes in {name!r}")
         heads[name] = Head(found, temperature, bias, bool(arrays[f"{name}.is_forest"]))
     k = sum(len(names) for names in taxonomy.values())
-    thresholds, mix = arrays["thresholds"], arrays["mix"]
-    if thresholds.shape != (N_CELLS,) or mix.shape != (k,):
+    thresholds, mix, shift = (arrays.get(name, np.zeros(0)) for name in ("thresholds", "mix", "shift"))
+    if thresholds.shape != (N_CELLS,) or mix.shape != (k,) or shift.shape != (k,) or not (shift > 0).all():
         raise ValueError(f"the model file does not hold thresholds of prediction sets and the shares of {k} classes")
-    return heads, thresholds, mix
+    return heads, thresholds, mix, shift

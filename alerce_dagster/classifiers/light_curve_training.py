@@ -48,6 +48,7 @@ class Recipe:
     class_power: float = 0.5  # rows weigh as (objects of their class) ** -class_power
     source_power: float = 0.5  # and as (objects of their class from their source) ** -source_power
     simulated_weight: float = 0.3
+    prior_power: float = 0.75  # probabilities are for the shares of the labelled set to this power
     n_folds: int = 5
     seed: int = 20261124
 
@@ -288,6 +289,17 @@ def probabilities(
     return combine(heads, taxonomy)
 
 
+def stated_mix(shares: np.ndarray, power: float) -> tuple[np.ndarray, np.ndarray]:
+    """The mix (k,) that probabilities shall be for, given the labelled set's shares (k,); and the one over the other.
+
+    Which files exist decides the labelled set's mix, not the sky: a power below one makes rare classes less rare. A
+    class without objects stays without.
+    """
+    tempered = np.where(shares > 0, shares**power, 0.0)
+    mix = tempered / tempered.sum()
+    return mix, np.divide(mix, shares, out=np.ones_like(mix), where=shares > 0)
+
+
 def conformal_thresholds(p: np.ndarray, labels: np.ndarray, cells: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Threshold of the prediction sets in every cell, from probabilities (v, k) of unseen objects; labels (v,) int.
 
@@ -312,11 +324,15 @@ def _quantile(values: np.ndarray, weights: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A calibrated model and what it rests on: mix (k,) are the shares of the classes it is calibrated for."""
+    """A calibrated model and what it rests on: mix (k,) are the shares of the classes it is calibrated for.
+
+    shift (k,): these over the shares of the labelled set.
+    """
 
     heads: dict[str, Head]
     thresholds: np.ndarray
     mix: np.ndarray
+    shift: np.ndarray
 
 
 def fit_model(labelled: LabelledLightCurves, views: Views, recipe: Recipe, unseen: Unseen) -> Fitted:
@@ -333,10 +349,12 @@ def fit_model(labelled: LabelledLightCurves, views: Views, recipe: Recipe, unsee
     classes = classes_of(taxonomy)
     y = np.array([classes.index(name) for name in names])
     cells = cell(views.n_epochs[rows], views.span[rows])
-    thresholds = conformal_thresholds(probabilities(said, fitted, taxonomy), y, cells, mix)
     shares = np.bincount(y, weights=mix, minlength=len(classes)) / mix.sum()
+    stated, shift = stated_mix(shares, recipe.prior_power)
+    p = calibration.shift_prior(probabilities(said, fitted, taxonomy), shift)
+    thresholds = conformal_thresholds(p, y, cells, mix)
     heads = {name: Head(found[name], *fitted[name], recipe.learner == "forest") for name in found}
-    return Fitted(heads, thresholds, shares)
+    return Fitted(heads, thresholds, stated, shift)
 
 
 def judged(labelled: LabelledLightCurves, views: Views, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:

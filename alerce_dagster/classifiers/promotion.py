@@ -3,7 +3,7 @@
 A challenger must be judged on the same labelled set by the same protocol, be better there, and be honest. The
 figure that decides is the log loss: it rewards both right classes and right probabilities, and unlike accuracy it
 moves with every alert, so that it sees small differences. Classes weigh the same, or objects where the model's
-description says so (`decides`): the mix that its probabilities are calibrated for.
+description says so (`decides`). The protocol names the prior: models for different mixes are not compared.
 """
 
 from typing import Any

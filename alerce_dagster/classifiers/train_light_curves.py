@@ -28,7 +28,7 @@ from alerce_dagster.classifiers.light_curve_training import Recipe, Views, fit_m
 from alerce_dagster.classifiers.light_curves import READING
 from alerce_dagster.classifiers.taxonomy import LIGHT_CURVE_TAXONOMIES, classes_of
 
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 NAME = "light_curve_classifier"
 
 # Simulated objects of every class, so that being simulated says nothing of the class; more of those that have next to
@@ -74,7 +74,7 @@ def train(
     fitted = fit_model(labelled, views, recipe, unseen)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    model_hash = save(fitted.heads, fitted.thresholds, fitted.mix, out / "model.npz")
+    model_hash = save(fitted.heads, fitted.thresholds, fitted.mix, fitted.shift, out / "model.npz")
     taxonomy = LIGHT_CURVE_TAXONOMIES[recipe.taxonomy]
     classes = classes_of(taxonomy)
     description = {
@@ -88,7 +88,7 @@ def train(
         "reading": READING,
         "recipe": asdict(recipe),
         "calibration": {
-            "method": "temperature and bias per head, from cross-validated scores",
+            "method": "temperature and bias per head, from cross-validated scores, then a prior shift",
             "temperature": {name: head.temperature for name, head in fitted.heads.items()},
             "mix": dict(zip(classes, fitted.mix.tolist(), strict=True)),
         },

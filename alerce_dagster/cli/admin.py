@@ -6,7 +6,7 @@ import socket
 import sys
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -85,7 +85,9 @@ def doctor(port: Annotated[int, typer.Option(help="Port the Dagster UI shall use
         "database": lambda: _database(settings),
         "archive": lambda: _archive(settings),
         "catalogues": lambda: _catalogues(settings),
-        "stamp model": lambda: _model(settings),
+        "stamp model": lambda: _model(settings, "stamp_classifier"),
+        "light curves": lambda: _model(settings, "light_curve_classifier"),
+        "outliers": lambda: _model(settings, "outlier_model"),
         "disk": lambda: _disk(settings.home),
         f"port {port}": lambda: _port(port),
     }
@@ -166,18 +168,23 @@ def _catalogues(settings) -> str:
     return f"{len(opened)} with {rows:,} rows" if opened else "none yet (alerce-dagster catalog recipes)"
 
 
-def _model(settings) -> str:
+def _model(settings, name: str) -> str:
+    from alerce_dagster.classifiers.light_curve_model import LightCurveClassifier
+    from alerce_dagster.classifiers.outliers import OutlierModel
     from alerce_dagster.classifiers.stamps import StampClassifier
     from alerce_dagster.resources import champion_folder
 
-    folder = champion_folder(settings, "stamp_classifier")
+    kinds: dict[str, Any] = {
+        "stamp_classifier": StampClassifier,
+        "light_curve_classifier": LightCurveClassifier,
+        "outlier_model": OutlierModel,
+    }
+    folder = champion_folder(settings, name)
     try:
-        classifier = StampClassifier.load(folder)
+        model = kinds[name].load(folder)
     except (ValueError, OSError) as error:
         raise InputError(f"{error}; remove {folder or 'and reinstall the package'}") from error
-    return (
-        f"{classifier.name} {classifier.version} ({classifier.model_hash[:12]}, {'promoted' if folder else 'shipped'})"
-    )
+    return f"{name} {model.description['version']} ({model.model_hash[:12]}, {'promoted' if folder else 'shipped'})"
 
 
 def _disk(home: Path) -> str:

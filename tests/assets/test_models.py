@@ -66,7 +66,7 @@ def test_no_labelled_light_curves_says_what_to_do(home: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize(("gain", "promoted"), [(0.01, True), (-0.01, False)])
 def test_promotion_of_a_light_curve_classifier(home: Path, gain: float, promoted: bool) -> None:
-    """Objects count once here: the mix that its probabilities are calibrated for."""
+    """Objects count once here."""
     name = "light_curve_classifier"
     folder = home / "models" / name / "challenger"
     shutil.copytree(DEFAULT_MODEL.parent / name, folder)

@@ -8,6 +8,7 @@ from alerce_dagster.classifiers.calibration import (
     fit_temperature,
     fit_vector,
     negative_log_likelihood,
+    shift_prior,
     softmax,
 )
 
@@ -49,3 +50,12 @@ def test_huge_logits_do_not_overflow() -> None:
     logits = np.array([[1e4, 0.0], [0.0, 1e4]])
     np.testing.assert_array_equal(softmax(logits), np.eye(2))
     assert negative_log_likelihood(logits, np.array([0, 0])) == pytest.approx(5e3)
+
+
+def test_a_prior_shift_gives_the_posterior_under_the_other_prior() -> None:
+    """Bayes with known likelihoods: moving the posterior of one prior is computing it with the other."""
+    rng = np.random.default_rng(4)
+    likelihood = rng.random((50, 3))
+    old, new = np.array([0.9, 0.09, 0.01]), np.array([0.5, 0.3, 0.2])
+    p = likelihood * old / (likelihood @ old)[:, None]
+    assert shift_prior(p, new / old) == pytest.approx(likelihood * new / (likelihood @ new)[:, None])

@@ -24,6 +24,7 @@ from alerce_dagster.classifiers.light_curve_training import (
     Views,
     conformal_thresholds,
     fit_model,
+    stated_mix,
     unseen_scores,
 )
 from alerce_dagster.classifiers.light_curves import magnitudes
@@ -158,6 +159,30 @@ def test_the_fitted_mix_is_that_of_the_objects(made) -> None:
     fitted = fit_model(labelled, views, SMALL, unseen_scores(labelled, views, SMALL))
     assert fitted.mix == pytest.approx(np.full(len(CLASSES), 1 / len(CLASSES)))
     p = LightCurveClassifier(
-        fitted.heads, fitted.thresholds, fitted.mix, {"taxonomy": list(LIGHT_CURVE_TAXONOMIES["15"].items())}, ""
+        fitted.heads,
+        fitted.thresholds,
+        fitted.mix,
+        fitted.shift,
+        {"taxonomy": list(LIGHT_CURVE_TAXONOMIES["15"].items())},
+        "",
     ).predict(views.x)
     assert p.mean(axis=0) == pytest.approx(fitted.mix, abs=0.03)
+
+
+def test_the_stated_mix_lies_between_the_labelled_one_and_equal_shares() -> None:
+    shares = np.array([0.0, 0.04, 0.16, 0.8])
+    assert stated_mix(shares, 1.0)[0] == pytest.approx(shares)
+    assert stated_mix(shares, 0.0)[0] == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3])
+    mix, shift = stated_mix(shares, 0.5)
+    assert mix[2] / mix[1] == pytest.approx(2), "the root of four"
+    assert shift * shares == pytest.approx(mix)
+    assert shift[0] == 1, "nothing is known of a class without objects"
+
+
+def test_the_shipped_model_is_for_its_stated_mix() -> None:
+    classifier = LightCurveClassifier.load()
+    mix = classifier.description["calibration"]["mix"]
+    assert [mix[name] for name in CLASSES] == pytest.approx(classifier.mix)
+    stated, shift = stated_mix(classifier.mix / classifier.shift, classifier.description["recipe"]["prior_power"])
+    assert stated == pytest.approx(classifier.mix)
+    assert shift == pytest.approx(classifier.shift)

@@ -136,7 +136,8 @@ def test_status_doctor_and_upgrade(home: Path, packets: Path) -> None:
     assert NIGHT in status.stdout
     assert "yes" in status.stdout
     doctor = command("doctor")
-    assert "stamp model" in doctor.stdout
+    for model in ("stamp_classifier", "light_curve_classifier", "outlier_model"):
+        assert f"{model} 1." in doctor.stdout
 
 
 def test_predict_stamps_needs_no_database(home: Path, packets: Path, tmp_path: Path) -> None:
