@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from alerce_dagster.errors import StreamError
 from alerce_dagster.stages import Night
+from alerce_dagster.stages.classifications import CLASSIFIER
 from alerce_dagster.stages.streams import Outlet
 from alerce_dagster.storage import Stores, filters, outbox, tables
 from alerce_dagster.storage.outbox import Outgoing
@@ -60,7 +61,8 @@ def test_results_of_a_night(stores: Stores, apache_kafka: Broker, cluster: Clust
     found = {topic: read_all(apache_kafka, topic)[before[topic] :] for topic in topics}
     assert sent == sum(map(len, found.values()))
     with stores.database.reading() as connection:
-        answers = connection.execute(sa.select(tables.classification)).mappings().all()
+        of_cutouts = tables.classification.c.classifier == CLASSIFIER
+        answers = connection.execute(sa.select(tables.classification).where(of_cutouts)).mappings().all()
         objects = connection.execute(sa.select(tables.object_)).mappings().all()
         bright = connection.scalars(sa.select(tables.alert.c.candid).where(tables.alert.c.mag < 17.35)).all()
     stamps = [messages.decode(m.value()) for m in found["stamp_classifier_20200115"]]
