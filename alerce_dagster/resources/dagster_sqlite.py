@@ -5,7 +5,7 @@ connection to a file writes its whole log back. That is most of what a small nig
 with one engine per file and process. Commits do not wait for the disk: a power cut may cost the last lines of
 Dagster's history, never a product, for those have a database of their own.
 
-`dagster.yaml` names the classes; `_connect` is the one private name they rely on.
+`dagster.yaml` names the classes; `_connect` and `_init_db` are the private names they rely on.
 """
 
 import sqlite3
@@ -35,6 +35,11 @@ def _engine(url: str) -> sa.Engine:
 
 class EventLog(ConsolidatedSqliteEventLogStorage):
     """All runs' events in one file."""
+
+    def __init__(self, base_dir: str, inst_data: Any = None) -> None:
+        super().__init__(base_dir, inst_data)
+        # Dagster takes a file that is there for a whole one; a kill or a full disk may have left half of its tables.
+        self._init_db()
 
     @contextmanager
     def _connect(self) -> Iterator[Connection]:

