@@ -11,7 +11,7 @@ Dagster's history, never a product, for those have a database of their own.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,6 +40,11 @@ class EventLog(ConsolidatedSqliteEventLogStorage):
         super().__init__(base_dir, inst_data)
         # Dagster takes a file that is there for a whole one; a kill or a full disk may have left half of its tables.
         self._init_db()
+
+    @cache  # noqa: B019  (one storage per process)
+    def has_table(self, table_name: str) -> bool:
+        """Asked for with every asset check; Dagster's opens the file for it each time."""
+        return super().has_table(table_name)
 
     @contextmanager
     def _connect(self) -> Iterator[Connection]:

@@ -75,6 +75,7 @@ def _input_findings(night: Night, classifier: LightCurveClassifier) -> list[tupl
         table.c.survey == night.survey.name,
         table.c.inputs_version == classifier.description["inputs_version"],
         table.c.night.between(night.night - timedelta(weeks=WEEKS), night.night),
+        table.c.n >= drift.MIN_LIGHT_CURVES,  # of fewer, the tests make nothing
     )
     with night.stores.database.reading() as connection:
         rows = list(connection.execute(chosen))

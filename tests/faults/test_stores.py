@@ -15,8 +15,6 @@ from tests.cli.test_run import command
 from tests.faults.conftest import look
 from tests.faults.night import Outcome
 
-MIB = 1 << 20
-
 
 class Disk:
     """A small disk of its own."""
