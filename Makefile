@@ -35,7 +35,7 @@ live-demo: env
 	@$(BIN)/python -m tests.live_demo
 
 test: env
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
 
 check: env
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -43,7 +44,16 @@ def kafka(request: pytest.FixtureRequest) -> Iterator[Broker]:
     """A broker on this machine; make topics with names of your own. The summary of the tests says which it was."""
     with running_broker() as broker:
         request.config.stash[_BROKER] = broker.kind
+        if hasattr(request.config, "workeroutput"):
+            request.config.workeroutput["kafka"] = broker.kind
         yield broker
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over from a worker of pytest-xdist which Kafka it had."""
+    if kind := getattr(node, "workeroutput", {}).get("kafka"):
+        node.config.stash[_BROKER] = kind
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
