@@ -14,6 +14,7 @@ import dagster as dg
 
 from alerce_dagster.assets.models import PromotionConfig, promote
 from alerce_dagster.assets.survey import OWNERS
+from alerce_dagster.classifiers.cards import card_in_one
 from alerce_dagster.settings import Settings
 
 LABELLED_LIGHT_CURVES = "ALERCE_LABELLED_LIGHT_CURVES"
@@ -165,7 +166,7 @@ def _in_use(name: str) -> dict | None:
 
 def _judged(name: str, description: dict, compare: Comparison, figures: Figures) -> dg.MaterializeResult:
     passed, why = compare(description, _in_use(name))
-    card = (Settings.from_environment().models / name / "challenger" / "CARD.md").read_text(encoding="utf-8")
+    card = card_in_one(Settings.from_environment().models / name / "challenger")
     check = dg.AssetCheckResult(
         check_name="beats_champion", passed=passed, severity=dg.AssetCheckSeverity.WARN, metadata={"comparison": why}
     )

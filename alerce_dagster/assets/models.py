@@ -11,6 +11,7 @@ from pathlib import Path
 import dagster as dg
 
 from alerce_dagster.assets.survey import OWNERS
+from alerce_dagster.classifiers.cards import card_in_one
 from alerce_dagster.settings import Settings
 
 NAME = "stamp_classifier"
@@ -55,7 +56,7 @@ def stamp_classifier(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             "model": description["model_hash"],
             "comparison": why,
             **_figures(description),
-            "card": dg.MetadataValue.md((out / "CARD.md").read_text(encoding="utf-8")),
+            "card": dg.MetadataValue.md(card_in_one(out)),
         },
         check_results=[
             dg.AssetCheckResult(

@@ -4,7 +4,11 @@ A card is made of the model's description (model.json) and says nothing that is 
 disagree.
 """
 
+import base64
+import json
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 HEADINGS = {
@@ -14,6 +18,26 @@ HEADINGS = {
     "metadata_only": "metadata alone (gradient-boosted trees)",
     "unseen_nights": "the model, whole nights kept aside",
 }
+
+
+def write_description(description: dict[str, Any], card: str, folder: Path) -> None:
+    """Write model.json and, made of it alone, CARD.md and its pictures into the model's folder."""
+    from alerce_dagster.classifiers.card_plots import pictures  # draws with what only training needs
+
+    text = json.dumps(description, indent=1, sort_keys=True) + "\n"
+    (folder / "model.json").write_text(text, encoding="utf-8")
+    (folder / "CARD.md").write_text(card, encoding="utf-8")
+    for name, picture in pictures(description).items():
+        (folder / name).write_bytes(picture)
+
+
+def card_in_one(folder: Path) -> str:
+    """The card of the model in `folder` with its pictures inside the text, for where it is shown by itself."""
+
+    def inside(link: re.Match) -> str:
+        return f"(data:image/png;base64,{base64.b64encode((folder / link[1]).read_bytes()).decode()})"
+
+    return re.sub(r"\((\w+\.png)\)", inside, (folder / "CARD.md").read_text(encoding="utf-8"))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -85,6 +109,7 @@ def _figures(d: dict[str, Any]) -> str:
     ]
     head = ["true class", "precision", "recall", "F1", *(f"as {name}" for name in d["classes"])]
     blocks.append("Per class, and the confusion matrix in objects:\n\n" + table(head, rows))
+    blocks.append("![Confusion matrix](confusion.png)\n![Reliability](reliability.png)")
     return "\n\n".join(blocks)
 
 

@@ -81,12 +81,14 @@ def figures(d: dict[str, Any]) -> list[str]:
             ],
         ),
         "Reliability: of objects whose most probable class had about this probability, how many were of it:\n\n"
-        + table(["mean probability", "share right", "objects"], _reliability(m["reliability"])),
+        + table(["mean probability", "share right", "objects"], _reliability(m["reliability"]))
+        + "\n\n![Reliability](reliability.png)",
         "Confusion matrix, objects (row: true class):\n\n"
         + table(
             ["", *d["classes"]],
             [[name, *(f"{n:.0f}" for n in counts)] for name, counts in zip(d["classes"], m["confusion"], strict=True)],
-        ),
+        )
+        + "\n\n![Confusion matrix](confusion.png)",
         "The two learners:\n\n"
         + table(
             ["", "accuracy", "macro-F1", "ECE", "log loss"],

@@ -7,7 +7,6 @@ What belongs here: fitting and the leave-one-class-out test. Running them is in 
 
 import argparse
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from alerce_dagster.classifiers import trees
-from alerce_dagster.classifiers.cards import table
+from alerce_dagster.classifiers.cards import table, write_description
 from alerce_dagster.classifiers.labelled_light_curves import LabelledLightCurves
 from alerce_dagster.classifiers.light_curve_inputs import INPUTS, INPUTS_VERSION
 from alerce_dagster.classifiers.light_curve_training import FULL, Views, at_days
@@ -196,9 +195,7 @@ def train(
         "training_set": {"digest": labelled.digest, "simulated_in_test": _scarce(names, simulated)},
         "metrics": {"leave_one_class_out": auroc},
     }
-    text = json.dumps(description, indent=1, sort_keys=True) + "\n"
-    (out / "model.json").write_text(text, encoding="utf-8")
-    (out / "CARD.md").write_text(outlier_card(description), encoding="utf-8")
+    write_description(description, outlier_card(description), out)
     return description
 
 
@@ -238,6 +235,8 @@ other classes of its top class (mean of two splits). Published: AnomalyALeRCE (A
 the columns compare tasks, not data.
 
 {table(head, rows)}
+
+![Area under the ROC curve](auroc.png)
 """
 
 

@@ -11,7 +11,6 @@ TensorFlow and scikit-learn are imported inside the functions.
 
 import argparse
 import hashlib
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from alerce_dagster.classifiers import calibration, metrics, stamp_network
+from alerce_dagster.classifiers.cards import model_card, write_description
 from alerce_dagster.classifiers.features import (
     FEATURE_NAMES,
     GROUPS,
@@ -266,17 +266,8 @@ def train(
         },
         "metrics": evaluation,
     }
-    write_description(description, out)
+    write_description(description, model_card(description), out)
     return description
-
-
-def write_description(description: dict[str, Any], folder: Path) -> None:
-    """Write model.json and, made of it alone, CARD.md into the model's folder."""
-    from alerce_dagster.classifiers.cards import model_card
-
-    text = json.dumps(description, indent=1, sort_keys=True) + "\n"
-    (folder / "model.json").write_text(text, encoding="utf-8")
-    (folder / "CARD.md").write_text(model_card(description), encoding="utf-8")
 
 
 def _quiet() -> None:

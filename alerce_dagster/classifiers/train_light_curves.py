@@ -7,13 +7,13 @@ figures in `light_curve_evaluation`.
 """
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from alerce_dagster.classifiers.cards import write_description
 from alerce_dagster.classifiers.labelled_light_curves import (
     LabelledLightCurves,
     load_labelled,
@@ -105,7 +105,7 @@ def train(
         "decides": "per_object",
         "metrics": figures,
     }
-    write_description(description, out)
+    write_description(description, light_curve_card(description), out)
     return description
 
 
@@ -136,13 +136,6 @@ def _described(labelled: LabelledLightCurves, recipe: Recipe) -> dict[str, Any]:
 
 def _compared(figures: dict[str, Any]) -> dict[str, float]:
     return {name: value["mean"] for name, value in figures["model"]["per_object"].items()}
-
-
-def write_description(description: dict[str, Any], folder: Path) -> None:
-    """Write model.json and, made of it alone, CARD.md into the model's folder."""
-    text = json.dumps(description, indent=1, sort_keys=True) + "\n"
-    (folder / "model.json").write_text(text, encoding="utf-8")
-    (folder / "CARD.md").write_text(light_curve_card(description), encoding="utf-8")
 
 
 def main() -> None:

@@ -1,7 +1,10 @@
 """The shipped stamp model and the rules around it."""
 
+import base64
 import hashlib
+import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
-from alerce_dagster.classifiers.cards import figure, model_card
+from alerce_dagster.classifiers.card_plots import pictures
+from alerce_dagster.classifiers.cards import card_in_one, figure, model_card
 from alerce_dagster.classifiers.features import FEATURE_NAMES
 from alerce_dagster.classifiers.promotion import MAX_ECE
 from alerce_dagster.classifiers.stamps import (
@@ -67,6 +72,18 @@ def test_shipped_model_is_what_its_description_and_card_say() -> None:
     assert sum(file.stat().st_size for file in DEFAULT_MODEL.iterdir()) < 2_000_000
     assert tuple(description["classes"]) == STAMP_CLASSES
     assert tuple(description["features"]) == FEATURE_NAMES
+
+
+@pytest.mark.parametrize("name", ["stamp_classifier", "light_curve_classifier", "outlier_model"])
+def test_cards_have_their_pictures(name: str) -> None:
+    """Beside the card in the folder, and inside its text where it is shown by itself."""
+    folder = DEFAULT_MODEL.parent / name
+    linked = set(re.findall(r"!\[.*?\]\((.*?)\)", (folder / "CARD.md").read_text()))
+    drawn = pictures(json.loads((folder / "model.json").read_text()))
+    assert linked == {file.name for file in folder.glob("*.png")} == set(drawn)
+    for link in re.findall(r"!\[.*?\]\((.*?)\)", card_in_one(folder)):
+        picture = base64.b64decode(link.removeprefix("data:image/png;base64,"))
+        assert Image.open(io.BytesIO(picture)).size[0] > 300
 
 
 def test_documentation_gives_the_figures_of_the_shipped_model() -> None:
