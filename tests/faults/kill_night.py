@@ -68,8 +68,14 @@ POINTS = (
     Point(f"{_STAGES}.classifications:_reclassify_objects", "before", 2),  # alerts' classes written, objects' not
     Point(f"{_STAGES}.classifications:_reclassify_objects", "after", 2),
     Point("alerce_dagster.assets.report:classifications", "before", 1),
+    Point(f"{_STAGES}.hosts:make_hosts", "before", 1),
+    # Answers of the second batch are written, the objects' newest are not.
+    Point(f"{_STAGES}.lightcurve_classifications:_object_rows", "after", 2),
     Point(f"{_STAGES}.identity:_update", "after", 2),  # broker objects written, not committed
     Point("alerce_dagster.storage.watch:lists", "after", 2),  # the second batch is matched with the watch lists
+    Point(f"{_STAGES}.outliers:_scored", "after", 2),
+    Point(f"{_STAGES}.combined:_object_rows", "after", 2),
+    Point(f"{_STAGES}.features:_rows", "after", 2),  # computed, not written
     Point("alerce_dagster.cli.run:_summary", "before", 1),
 )
 
