@@ -24,6 +24,7 @@ from alerce_dagster.cli import (
     run,
     serve,
     simulate,
+    visibility,
     watch,
 )
 from alerce_dagster.errors import AlerceError, InputError
@@ -45,6 +46,7 @@ app.command("classify")(light_curves.classify)
 app.command("explain")(explain.explain)
 app.command("features")(features.features)
 app.command("xmatch")(catalog.xmatch)
+app.command("visibility")(visibility.visibility)
 app.command("status")(admin.status)
 app.command("doctor")(admin.doctor)
 app.command("ui")(admin.ui)
