@@ -15,6 +15,7 @@ from alerce_dagster.cli import (
     backfill,
     catalog,
     classify,
+    digest,
     explain,
     features,
     filters,
@@ -56,6 +57,7 @@ catalog.app.command("backfill")(backfill.backfill)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(watch.app, name="watch")
+app.add_typer(digest.app, name="digest")
 app.add_typer(outliers.app, name="outliers")
 app.add_typer(filters.app, name="filter")
 

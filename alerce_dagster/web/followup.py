@@ -1,8 +1,8 @@
-"""Follow-up of an object: what can be seen of it tonight and from where, as JSON and as a panel of its page."""
+"""Follow-up of an object: notices for machines; what can be seen of it and from where, also as a panel of its page."""
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 import numpy as np
@@ -11,11 +11,14 @@ from sqlalchemy.engine import Connection
 from starlette.responses import Response
 
 from alerce_dagster.reporting import sites
+from alerce_dagster.reporting.notices import Notice, gcn, voevent
 from alerce_dagster.reporting.sites import Site
 from alerce_dagster.reporting.visibility import Night, curve, night_of, tonight, visibility
+from alerce_dagster.settings import publisher_name, web_url
 from alerce_dagster.storage import queries
+from alerce_dagster.storage.digests import notice_of
 from alerce_dagster.web import parameters as p
-from alerce_dagster.web.access import Reading
+from alerce_dagster.web.access import Access, Reading
 from alerce_dagster.web.answers import Json, NotStored
 from alerce_dagster.web.api import SurveyName, known_parameters
 from alerce_dagster.web.pages import templates
@@ -54,6 +57,17 @@ def object_visibility(
     )
 
 
+@router.get("/objects/{oid}/voevent", summary="An object at its newest alert as VOEvent 2.0", response_class=Response)
+def object_voevent(access: Reading, request: Request, oid: p.Oid, survey: SurveyName = "ztf") -> Response:
+    notice = _notice(access, request, survey, oid)
+    return Response(voevent(notice, datetime.now(UTC), publisher_name()), media_type="application/xml")
+
+
+@router.get("/objects/{oid}/gcn", summary="An object at its newest alert in the fields of GCN's unified schema")
+def object_gcn(access: Reading, request: Request, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
+    return Json(gcn(_notice(access, request, survey, oid), datetime.now(UTC), publisher_name()))
+
+
 @panel.get("/objects/{oid}/visibility")
 def visibility_panel(
     request: Request, access: Reading, oid: p.Oid, site: SiteName = sites.DEFAULT, evening: Evening = None
@@ -75,6 +89,15 @@ def required(connection: Connection, survey: str, oid: str) -> Any:
     found = queries.one_object(connection, survey, oid)
     if found is None:
         raise NotStored(f"no object {oid} of {survey} is stored")
+    return found
+
+
+def _notice(access: Access, request: Request, survey: str, oid: str) -> Notice:
+    page = f"{web_url() or str(request.base_url).rstrip('/')}/objects/{oid}"
+    with access.stores.database.reading() as connection:
+        found = notice_of(connection, survey, oid, page)
+    if found is None:
+        raise NotStored(f"no object {oid} of {survey} with an alert is stored")
     return found
 
 
