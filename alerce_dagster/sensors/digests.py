@@ -7,6 +7,7 @@ from collections.abc import Collection
 from datetime import date, timedelta
 
 import dagster as dg
+from pydantic import Field
 
 from alerce_dagster.resources import open_database
 from alerce_dagster.settings import Settings
@@ -26,7 +27,7 @@ class DigestConfig(dg.Config):
     """Nights whose digest is to be made, as 2026-11-24."""
 
     survey: str = "ztf"
-    nights: list[str] = []
+    nights: list[str] = Field(default_factory=list)
 
 
 @dg.op(description="Make the digests of nights that are over, and send all that are due.")

@@ -1,9 +1,9 @@
 """Notices of objects, the best of a night, and the books of the digests that tell of them.
 
-A digest is made once for each channel and then keeps what it says. It waits until somebody takes it; taking it (`take`)
-and what came of it (`settle`) are transactions of their own, so that two processes never send the same one, and one
-that died while sending leaves a digest that is taken again after LEASE, under the same key. None is ever given up: after
-a failure it is due again after ten minutes, then twice as long, up to six hours.
+A digest is made once for each channel and then keeps what it says. It waits until somebody takes it; taking it
+(`take`) and what came of it (`settle`) are transactions of their own, so that two processes never send the same one,
+and one that died while sending leaves a digest that is taken again after LEASE, under the same key. None is ever given
+up: after a failure it is due again after ten minutes, then twice as long, up to six hours.
 """
 
 import hashlib
