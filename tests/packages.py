@@ -43,7 +43,8 @@ def environment(name: str, requirements: list[str], seconds: float = 300) -> Pat
         return place
     shutil.rmtree(place, ignore_errors=True)
     place.parent.mkdir(parents=True, exist_ok=True)
-    pip = [str(place / "bin" / "python"), "-m", "pip", "install", "-q", "--no-deps", "--disable-pip-version-check"]
+    pip = [str(place / "bin" / "python"), "-m", "pip", "install", "-q", "--no-deps", "--no-compile"]
+    pip += ["--disable-pip-version-check"]
     commands = [[sys.executable, "-m", "venv", str(place)], *([[*pip, *requirements]] if requirements else [])]
     for command in commands:
         try:
