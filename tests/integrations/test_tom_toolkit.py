@@ -17,6 +17,7 @@ from alerce_dagster.storage import Stores, queries, tables
 from tests.packages import environment
 from tests.web.conftest import running
 
+pytestmark = pytest.mark.parametrize("written", ["sqlite"], indirect=True, scope="session")
 HERE = Path(__file__).parent
 OURS = HERE.parent.parent / "integrations" / "tom_alerce_dagster"
 

@@ -1,6 +1,7 @@
 """What follow-up needs of an object: observability, finder chart; on both databases, and with a real image service."""
 
 import io
+import xml.etree.ElementTree as ET
 from datetime import date
 
 import numpy as np
@@ -57,20 +58,38 @@ def test_what_is_refused(client: TestClient, target: dict, asked: dict, status: 
     assert said in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("what", ["visibility", "finder"])
+@pytest.mark.parametrize("what", ["visibility", "finder", "voevent", "gcn"])
 def test_an_object_that_is_not_stored(client: TestClient, what: str) -> None:
     assert client.get(f"/api/v1/objects/ZTF00nothing/{what}").status_code == 404
 
 
-def test_the_panel_for_every_site(client: TestClient, target: dict) -> None:
+def test_the_panel_and_its_sites(client: TestClient, target: dict) -> None:
     page = client.get(f"/objects/{target['oid']}").text
     assert f'data-oid="{target["oid"]}"' in page
     assert f"/api/v1/objects/{target['oid']}/finder?format=pdf" in page
     assert {row["key"] for row in client.get("/api/v1/sites").json()} == set(sites())
-    for key in sites():
+    for key in ("paranal", "palomar", "siding_spring"):
         answer = client.get(f"/objects/{target['oid']}/visibility", params={"site": key})
         assert answer.status_code == 200
         assert f'value="{key}" selected' in answer.text
+
+
+def test_notices_of_an_object(client: TestClient, target: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    oid = target["oid"]
+    alert = client.get(f"/api/v1/objects/{oid}/provenance").json()[-1]
+    made = client.get(f"/api/v1/objects/{oid}/gcn").json()
+    assert (made["event_name"], made["id"]) == (oid, [str(alert["candid"])])
+    assert (made["ra"], made["dec"]) == (target["ra"], target["dec"])
+    assert made["data_archive_page"].endswith(f"/objects/{oid}")
+    answer = client.get(f"/api/v1/objects/{oid}/voevent")
+    assert answer.headers["content-type"] == "application/xml"
+    packet = ET.fromstring(answer.content)
+    assert packet.get("ivorn") == f"ivo://alerce/ztf#{oid}-{alert['candid']}"
+    told = {node.findtext("Concept"): float(node.get("probability", "nan")) for node in packet.iter("Inference")}
+    assert told == pytest.approx(made["classification"], abs=1e-4)
+    monkeypatch.setenv("ALERCE_WEB_URL", "https://broker.example.org")
+    made = client.get(f"/api/v1/objects/{oid}/gcn").json()
+    assert made["data_archive_page"] == f"https://broker.example.org/objects/{oid}"
 
 
 def test_a_chart_from_the_archived_cutouts(client: TestClient, target: dict) -> None:
