@@ -11,6 +11,7 @@ from alerce_dagster.assets.nights import night_summary
 from alerce_dagster.assets.survey import survey_assets
 from alerce_dagster.resources import CatalogsResource, ModelsResource, StoresResource, StreamsResource
 from alerce_dagster.sensors.alarms import run_failures, stuck_stream
+from alerce_dagster.sensors.digests import digest_sensor, digests_job
 from alerce_dagster.sensors.pending_xmatches import complete_xmatches, pending_xmatches
 from alerce_dagster.sensors.retention import daily_retention, retention
 from alerce_dagster.sensors.stream import stream_sensor
@@ -42,12 +43,13 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     }
     return dg.Definitions(
         assets=assets,
-        jobs=[*jobs, *summaries, retention, complete_xmatches],
+        jobs=[*jobs, *summaries, retention, complete_xmatches, digests_job],
         schedules=[daily_retention, *(daily_summary(survey) for survey in SURVEYS)],
         sensors=[
             pending_xmatches,
             *(stream_sensor(survey) for survey in SURVEYS),
             *(stuck_stream(survey) for survey in SURVEYS),
+            *(digest_sensor(survey) for survey in SURVEYS),
             run_failures(),
         ],
         resources=resources | dict(resource_overrides or {}),

@@ -16,6 +16,11 @@ ALERCE_WEB_TOKEN       (none)                                      what a person
                                                                    web
 ALERCE_SMTP_URL        (none)                                      mail server of the watch lists
 ALERCE_MAIL_FROM       alerce@ and this machine's name             sender of their e-mails
+ALERCE_DIGEST_...      (none)                                      where the digest of a night goes, see
+                                                                   `alerce_dagster.reporting.digests`
+ALERCE_WEB_URL         (none)                                      where the pages are, for links in messages
+ALERCE_SKY_IMAGES      (none)                                      cds, or the URL of a service like hips2fits:
+                                                                   images of the sky for finder charts
 ALERCE_WEB_LOCAL       (none)                                      1 lets people on this machine write without it
 DAGSTER_HOME           $ALERCE_HOME/dagster                        Dagster's own state
 =====================  ==========================================  =======================================
@@ -141,6 +146,11 @@ def dagster_url() -> str:
 def web_local_writes() -> bool:
     """Whether people on this machine may write through the web without the token, where none is set."""
     return os.environ.get("ALERCE_WEB_LOCAL") == "1"
+
+
+def web_url() -> str | None:
+    """Where the pages are, for links in messages, or None where none is set."""
+    return os.environ.get("ALERCE_WEB_URL", "").rstrip("/") or None
 
 
 def web_token() -> str | None:

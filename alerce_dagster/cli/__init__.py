@@ -15,6 +15,7 @@ from alerce_dagster.cli import (
     backfill,
     catalog,
     classify,
+    digest,
     explain,
     features,
     filters,
@@ -24,6 +25,7 @@ from alerce_dagster.cli import (
     run,
     serve,
     simulate,
+    visibility,
     watch,
 )
 from alerce_dagster.errors import AlerceError, InputError
@@ -45,6 +47,7 @@ app.command("classify")(light_curves.classify)
 app.command("explain")(explain.explain)
 app.command("features")(features.features)
 app.command("xmatch")(catalog.xmatch)
+app.command("visibility")(visibility.visibility)
 app.command("status")(admin.status)
 app.command("doctor")(admin.doctor)
 app.command("ui")(admin.ui)
@@ -54,6 +57,7 @@ catalog.app.command("backfill")(backfill.backfill)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(watch.app, name="watch")
+app.add_typer(digest.app, name="digest")
 app.add_typer(outliers.app, name="outliers")
 app.add_typer(filters.app, name="filter")
 

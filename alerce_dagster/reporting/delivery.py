@@ -1,4 +1,4 @@
-"""Messages about matches: an e-mail or a webhook for the matches of one list in one batch.
+"""Messages: an e-mail or a web hook, for the matches of one list in one batch, and for the digest of a night.
 
 A message keeps its identity when it is sent again (Message-ID, Idempotency-Key), so that a receiver can drop what it
 has. Addresses and secrets are never part of an error: those are stored and shown.
@@ -53,11 +53,32 @@ def send(channel: str, address: str, message: Message) -> None:
 
 
 def send_email(address: str, message: Message) -> None:
-    """Send one e-mail through the server that ALERCE_SMTP_URL names."""
+    """Send the matches as one e-mail."""
+    n = len(message.matches)
+    lines = [_line(row) for row in message.matches[:_ROWS_PER_MAIL]]
+    if n > _ROWS_PER_MAIL:
+        lines.append(f"... and {n - _ROWS_PER_MAIL:,} more: alerce-dagster watch matches {message.watch_list}")
+    mail([address], f"[{message.watch_list}] {n:,} match{'es' if n != 1 else ''}", lines, message.key)
+
+
+def send_webhook(address: str, message: Message, wait: float = 1.0) -> None:
+    """POST the matches as JSON: `watch_list`, `key` and `matches`; identifiers of 64 bits are text there."""
+    matches = [row | {"candid": str(row["candid"])} for row in message.matches]
+    post(address, {"watch_list": message.watch_list, "key": message.key, "matches": matches}, message.key, wait)
+
+
+def mail(addresses: list[str], subject: str, lines: list[str], key: str) -> None:
+    """Send one e-mail through the server that ALERCE_SMTP_URL names.
+
+    Raises
+    ------
+    DeliveryError
+        As for `send`.
+    """
     url = urlsplit(os.environ.get("ALERCE_SMTP_URL", ""))
     if url.scheme not in ("smtp", "smtps") or not url.hostname:
         raise DeliveryError("set ALERCE_SMTP_URL to smtp://user:password@host:port, or smtps://")
-    mail = _mail(address, message)
+    text = _mail(addresses, subject, lines, key)
     secure = ssl.create_default_context()
     try:
         if url.scheme == "smtps":
@@ -73,7 +94,7 @@ def send_email(address: str, message: Message) -> None:
                 raise DeliveryError(f"{url.hostname} offers no STARTTLS: the password would travel in the clear")
             if url.username:
                 server.login(unquote(url.username), unquote(url.password or ""))
-            server.send_message(mail)
+            server.send_message(text)
     except smtplib.SMTPResponseException as error:
         raise DeliveryError(f"mail server {url.hostname} refused: {error.smtp_code}") from error
     except smtplib.SMTPRecipientsRefused as error:
@@ -82,17 +103,19 @@ def send_email(address: str, message: Message) -> None:
         raise DeliveryError(f"mail server {url.hostname}: {_fault(error)}") from error
 
 
-def send_webhook(address: str, message: Message, wait: float = 1.0) -> None:
-    """POST the matches as JSON, three times at most, `wait` seconds and twice as long between.
+def post(address: str, body: dict, key: str, wait: float = 1.0) -> None:
+    """POST a body as JSON, three times at most, `wait` seconds and twice as long between.
 
-    The body holds `watch_list`, `key` and `matches`; identifiers of 64 bits are text there. Any answer below 300 is
-    acceptance; redirections are not followed.
+    Any answer below 300 is acceptance; redirections are not followed.
+
+    Raises
+    ------
+    DeliveryError
+        As for `send`.
     """
     import requests
 
     host = urlsplit(address).hostname
-    matches = [row | {"candid": str(row["candid"])} for row in message.matches]
-    body = {"watch_list": message.watch_list, "key": message.key, "matches": matches}
     said = ""
     for attempt in range(_TRIES):
         if attempt:
@@ -101,7 +124,7 @@ def send_webhook(address: str, message: Message, wait: float = 1.0) -> None:
             answer = requests.post(
                 address,
                 json=body,
-                headers={"Idempotency-Key": message.key},
+                headers={"Idempotency-Key": key},
                 timeout=TIMEOUT,
                 allow_redirects=False,
                 stream=True,  # the answer's body is nobody's business
@@ -118,20 +141,15 @@ def send_webhook(address: str, message: Message, wait: float = 1.0) -> None:
     raise DeliveryError(said)
 
 
-def _mail(address: str, message: Message) -> EmailMessage:
-    n = len(message.matches)
-    host = socket.gethostname()
-    mail = EmailMessage()
-    mail["Subject"] = f"[{message.watch_list}] {n:,} match{'es' if n != 1 else ''}"
-    mail["From"] = os.environ.get("ALERCE_MAIL_FROM") or f"alerce@{host}"
-    mail["To"] = address
-    mail["Message-ID"] = f"<{message.key}@alerce-dagster>"
-    mail["Auto-Submitted"] = "auto-generated"
-    lines = [_line(row) for row in message.matches[:_ROWS_PER_MAIL]]
-    if n > _ROWS_PER_MAIL:
-        lines.append(f"... and {n - _ROWS_PER_MAIL:,} more: alerce-dagster watch matches {message.watch_list}")
-    mail.set_content("\n".join(lines) + "\n")
-    return mail
+def _mail(addresses: list[str], subject: str, lines: list[str], key: str) -> EmailMessage:
+    text = EmailMessage()
+    text["Subject"] = subject
+    text["From"] = os.environ.get("ALERCE_MAIL_FROM") or f"alerce@{socket.gethostname()}"
+    text["To"] = ", ".join(addresses)
+    text["Message-ID"] = f"<{key}@alerce-dagster>"
+    text["Auto-Submitted"] = "auto-generated"
+    text.set_content("\n".join(lines) + "\n")
+    return text
 
 
 def _line(row: dict) -> str:

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alerce_dagster.settings import Settings, web_local_writes
 from alerce_dagster.storage import listings
-from alerce_dagster.web import api, live, pages, stamps, ztf_api
+from alerce_dagster.web import api, finder, followup, live, pages, stamps, ztf_api
 from alerce_dagster.web.access import Access
 from alerce_dagster.web.answers import explain_errors
 
@@ -44,6 +44,9 @@ def create_app(access: Access) -> FastAPI:
     app.include_router(stamps.router)
     app.include_router(api.router)
     app.include_router(api.writes)
+    app.include_router(followup.router)
+    app.include_router(followup.panel)
+    app.include_router(finder.router)
     app.include_router(live.router)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=str(resources.files("alerce_dagster.web") / "static")), name="static")

@@ -70,7 +70,9 @@ def _plain(value: Any) -> Any:
 
 @lru_cache(maxsize=512)
 def picture(file: bytes) -> bytes:
-    """A cutout as PNG, in zscale, the first row of pixels at the bottom as astronomers have it.
+    """A cutout as PNG, in zscale, north up and east to the left.
+
+    That is the first row of pixels at the top: rows of a ZTF readout channel run south, columns west.
 
     Raises
     ------
@@ -85,7 +87,7 @@ def picture(file: bytes) -> bytes:
         raise NotStored(f"the cutout cannot be read: {error}") from error
     low, high = zscale(image)
     scaled = np.nan_to_num((image - low) / ((high - low) or 1.0), nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
-    shown = Image.fromarray((scaled * 255).astype(np.uint8)[::-1], "L")
+    shown = Image.fromarray((scaled * 255).astype(np.uint8), "L")
     shown = shown.resize((shown.width * _SCALE, shown.height * _SCALE), Image.Resampling.NEAREST)
     out = io.BytesIO()
     shown.save(out, "PNG")

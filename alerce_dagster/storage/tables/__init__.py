@@ -26,6 +26,7 @@ from alerce_dagster.storage.tables.nights import (
     quarantine,
 )
 from alerce_dagster.storage.tables.people import (
+    digest_message,
     triage,
 )
 from alerce_dagster.storage.tables.sky import (
@@ -61,6 +62,7 @@ __all__ = [
     "catalog_backfill",
     "classification",
     "detection",
+    "digest_message",
     "feature",
     "forced_photometry",
     "host",
