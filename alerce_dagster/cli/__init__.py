@@ -15,6 +15,7 @@ from alerce_dagster.cli import (
     backfill,
     catalog,
     classify,
+    dr,
     explain,
     features,
     filters,
@@ -44,6 +45,7 @@ app.command("predict-stamps")(classify.predict_stamps)
 app.command("classify")(light_curves.classify)
 app.command("explain")(explain.explain)
 app.command("features")(features.features)
+app.command("dr")(dr.dr)
 app.command("xmatch")(catalog.xmatch)
 app.command("status")(admin.status)
 app.command("doctor")(admin.doctor)

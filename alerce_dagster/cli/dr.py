@@ -1,0 +1,52 @@
+"""`alerce-dagster dr`: data-release light curves recalibrated and tested for variability, without a database."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from alerce_dagster.errors import InputError
+
+
+def dr(
+    places: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="Parquet files of a data release in IRSA's layout, folders or URLs."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write lightcurves, recalibrated and variability to.")],
+    threads: Annotated[int, typer.Option(help="Threads that work at once.", min=1)] = os.cpu_count() or 1,
+    progress: Annotated[bool, typer.Option(help="Show progress bars.")] = True,
+) -> None:
+    """Load data-release light curves, recalibrate them against the constant stars, and find what varies.
+
+    Prints one JSON object. Below --out there are three HEALPix-partitioned catalogues (HATS, readable by LSDB);
+    docs/releases.md says what is in them.
+
+    [bold]Example[/]
+
+      alerce-dagster dr ztf_000250_zg_c01_q1_dr5.parquet --out dr5/
+    """
+    from alerce_dagster.cli.bars import progress_bars
+    from alerce_dagster.releases.pipeline import process
+
+    started = time.perf_counter()
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; give --out a folder")
+    with progress_bars(progress) as bars:
+        task = bars.add_task("channels", total=None, unit="files")
+        summary = process(
+            [Path(place) for place in places], out, threads=threads,
+            progress=lambda what, done, total: bars.update(task, completed=done, total=total),
+        )  # fmt: skip
+    seconds = time.perf_counter() - started
+    answer = summary.as_dict() | {"seconds": round(seconds, 2)}
+    typer.echo(json.dumps(answer))
+    console = Console(stderr=True, soft_wrap=True)
+    for reason in (*summary.unreadable.values(), *(c.reason for c in summary.channels if c.reason)):
+        console.print(f"[bold]not done:[/] {reason}", highlight=False)
+    if not answer["kept"]:
+        raise typer.Exit(3)
