@@ -11,10 +11,10 @@ import numpy as np
 from alerce_dagster.releases import _ensemble
 from alerce_dagster.releases.light_curves import LightCurves
 
-TERMS = ("zero point", "x", "y", "fainter than 17", "fainter than 19")
+TERMS = ("zero point", "x", "y", "xx", "xy", "yy", "fainter than 17", "fainter than 19")
 """Of an exposure, in mag. x and y are the position in the channel, from -1 to 1 (0.43 deg); the last two are per
 magnitude below 17 and 19."""
-_EXPECTED = np.array([np.inf, 0.02, 0.02, 0.05, 0.05])  # mag, 1 sigma about 0; zero points are free
+_EXPECTED = np.array([np.inf, 0.02, 0.02, 0.02, 0.02, 0.02, 0.05, 0.05])  # mag, 1 sigma about 0; zero points are free
 HALF_WIDTH = 0.43  # degrees
 SLOPE_SPREAD = 0.4
 """mag, 1 sigma of the colours g-r of stars about their mean: what a slope on clrcoeff is expected to be."""
@@ -26,7 +26,7 @@ _STILL = 2e-5  # mag
 
 @dataclass
 class State:
-    """What is solved for: terms (e, 5) of the exposures, mean and slope (n,) of the light curves; mag."""
+    """What is solved for: terms (e, 8) of the exposures, mean and slope (n,) of the light curves; mag."""
 
     terms: np.ndarray
     mean: np.ndarray
@@ -81,10 +81,11 @@ class Problem:
         )
 
     def basis(self, mean: np.ndarray) -> np.ndarray:
-        """The factors of TERMS for each light curve, (n, 5)."""
+        """The factors of TERMS for each light curve, (n, 8)."""
         faint = np.nan_to_num(mean, nan=17.0)
-        ones = np.ones(len(faint))
-        return np.column_stack([ones, self.x, self.y, np.maximum(faint - 17.0, 0.0), np.maximum(faint - 19.0, 0.0)])
+        x, y = self.x, self.y
+        place = [np.ones(len(x)), x, y, x * x, x * y, y * y]
+        return np.column_stack([*place, np.maximum(faint - 17.0, 0.0), np.maximum(faint - 19.0, 0.0)])
 
     def first(self, use: np.ndarray) -> State:
         """Medians of the used epochs, and no terms."""

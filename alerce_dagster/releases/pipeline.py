@@ -54,7 +54,9 @@ def process(files: Sequence[Path], folder: Path, *, threads: int = 2, progress: 
                     continue
                 corrections = tables.corrections_table(entry.solution)
                 recalibrated.add(name, tables.recalibrated_table(curves, sources, entry.solution), corrections)
-                entry.variability = find_variables(residuals_of(curves, entry.solution), threads=threads)
+                entry.variability = find_variables(
+                    residuals_of(curves, entry.solution), entry.solution.response != 0, threads=threads
+                )
                 rows = tables.variability_table(curves, sources, entry.solution, entry.variability)
                 variability.add(name, rows)
         progress("channels", len(index.files), len(index.files))

@@ -8,6 +8,7 @@ References: Honeycutt 1992, PASP 104, 435 (inhomogeneous ensemble photometry); P
 (ubercalibration).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from alerce_dagster.releases.ensemble import Problem, State
 from alerce_dagster.releases.error_model import ErrorModel, fit_error_model
 from alerce_dagster.releases.exposures import Exposures, find_exposures
 from alerce_dagster.releases.light_curves import LightCurves, channel_name
+from alerce_dagster.releases.trends import Trend, find_trend
 
 MIN_EPOCHS = 15
 """Clean epochs that a light curve needs to be in the ensemble; also a third of what the best have."""
@@ -31,17 +33,9 @@ OFF = 0.5
 """mag; so is one whose zero point is off by more."""
 CONSTANT = 1e-3
 """A light curve is constant when chance gives a larger chi-square at least this often."""
-MODELS: tuple[tuple[str, tuple[int, ...], bool], ...] = (
-    ("zero point", (0,), False),
-    ("zero point, colour", (0,), True),
-    ("zero point, position", (0, 1, 2), False),
-    ("zero point, position, colour", (0, 1, 2), True),
-    ("zero point, magnitude", (0, 3, 4), False),
-    ("zero point, magnitude, colour", (0, 3, 4), True),
-    ("zero point, position, magnitude", (0, 1, 2, 3, 4), False),
-    ("zero point, position, magnitude, colour", (0, 1, 2, 3, 4), True),
-)
-"""What may be solved for: name, indices of `ensemble.TERMS`, and whether light curves have slopes on clrcoeff."""
+EXTRAS: dict[str, tuple[int, ...]] = {"colour": (), "magnitude": (6, 7), "position": (1, 2), "curvature": (3, 4, 5)}
+"""What may be solved for beside zero points, in the order in which it is tried: name to indices of `ensemble.TERMS`;
+colour is a slope of each light curve on clrcoeff. What does not pay is left out."""
 _ROUNDS = 8
 
 
@@ -51,7 +45,7 @@ class Solution:
 
     Attributes
     ----------
-    model : name in MODELS
+    model : what was solved for: zero point, and the EXTRAS that pay
     centre : RA, Dec in degrees where x and y are 0
     colour_zero : clrcoeff at which a light curve's mean is meant
     state : the terms of the exposures, means and slopes of the light curves
@@ -63,7 +57,9 @@ class Solution:
     use : (m,) bool, clean epochs of exposures that are not bad
     n_used, freedom, chi2, spread : (n,), epochs used, degrees of freedom, sum of (residual / sigma)², robust scatter
     spread_before : (n,), the same scatter of the magnitudes as they came, over the same epochs
-    trials : the models tried, and the mean square error of each on measurements kept out, in units of the best's
+    trials : what was tried, and its mean squared error on measurements kept out, that of zero points alone being 1
+    trend : what light curves beside the ensemble have in common, or None; it is taken off those that follow it
+    response : (n,) how strongly each light curve does, in units of its errors; 0 where it does not
     """
 
     model: str
@@ -85,6 +81,8 @@ class Solution:
     spread: np.ndarray
     spread_before: np.ndarray
     trials: dict[str, float]
+    trend: Trend | None
+    response: np.ndarray
 
 
 def recalibrate(curves: LightCurves, colours: np.ndarray | None = None) -> Solution:
@@ -113,19 +111,22 @@ def recalibrate(curves: LightCurves, colours: np.ndarray | None = None) -> Solut
         )
     error = curves.magerr.astype(np.float64)
     search = _Search(problem, error, eligible, clean)
-    search.settle(*MODELS[0][1:])
-    trials = search.try_models()
-    name, terms, slopes = MODELS[_choice(trials)]
-    search.settle(terms, slopes)
+    search.settle(())
+    extras, trials = search.choose()
+    search.settle(extras)
     state, use = search.state, search.use
     residual = problem.residuals(state)
     sigma = error * search.factors
+    trend = _trend(problem, search, residual / sigma)
+    response = np.zeros(len(curves)) if trend is None else trend.response
+    if trend is not None:
+        residual -= sigma * response[curves.owners()] * trend.trend[exposures.of_epoch]
+        _recentre(curves.starts, residual, sigma, use, state.mean)
     n_used, chi2, spread = problem.scatter(residual, sigma**2, use)
     raw = problem.first(clean)
     before = problem.scatter(curves.mag - raw.mean[curves.owners()], sigma**2, use)[2]
-    best = min(np.mean(losses) for losses in trials)
     return Solution(
-        model=name,
+        model=", ".join(["zero point", *extras]),
         centre=centre,
         colour_zero=colour_zero,
         exposures=exposures,
@@ -139,12 +140,31 @@ def recalibrate(curves: LightCurves, colours: np.ndarray | None = None) -> Solut
         sigma=sigma,
         use=use,
         n_used=n_used,
-        freedom=np.maximum(n_used - state.taken, 0.0),
+        freedom=np.maximum(n_used - state.taken - (response != 0), 0.0),
         chi2=chi2,
         spread=spread,
         spread_before=before,
-        trials={model[0]: float(np.mean(losses) / best) for model, losses in zip(MODELS, trials, strict=True)},
+        trials=trials,
+        trend=trend,
+        response=response,
     )
+
+
+def _trend(problem: Problem, search: "_Search", normalised: np.ndarray) -> Trend | None:
+    beside = search.eligible & ~search.member
+    counted = search.use & beside[search.owner]
+    return find_trend(
+        normalised[counted], search.owner[counted], problem.exposure[counted], beside, len(problem.colour)
+    )
+
+
+def _recentre(starts: np.ndarray, residual: np.ndarray, sigma: np.ndarray, use: np.ndarray, mean: np.ndarray) -> None:
+    """Move what is left of the residuals' weighted means, light curve by light curve, to `mean`."""
+    owner, n = np.repeat(np.arange(len(mean)), np.diff(starts)), len(mean)
+    weight = np.where(use, 1.0 / sigma**2, 0.0)
+    shift = np.bincount(owner, weight * residual, n) / np.maximum(np.bincount(owner, weight, n), 1e-12)
+    residual -= shift[owner]
+    mean += shift
 
 
 class _Search:
@@ -161,25 +181,40 @@ class _Search:
         self.n_stars = np.zeros(len(self.noise), np.int64)
         self.bad = np.zeros(len(self.noise), bool)
 
-    def settle(self, terms: tuple[int, ...], slopes: bool) -> None:
+    def settle(self, extras: Sequence[str]) -> None:
         """Solve, look who is constant and which exposures are bad, and solve again, until that stays the same."""
         for _ in range(_ROUNDS):
-            self.state = self.problem.solve(self.state, terms, slopes, self._weights(), self.use, self.member)
+            self.state = self._solved(extras, self.use)
             before = (self.member, self.use)
             self._judge()
             if np.sum(before[0] != self.member) <= 0.002 * self.member.sum() and (before[1] == self.use).all():
                 return
 
-    def try_models(self) -> list[np.ndarray]:
-        """The squared error, over variance and at most 9, of every model on each measurement kept out of its fit."""
+    def choose(self) -> tuple[list[str], dict[str, float]]:
+        """The extras that make measurements kept out of the fit better known, by more than chance, one after another;
+        and the mean squared error with each, relative to zero points alone."""
         kept_out = self.use & self.member[self.owner] & (_scattered(len(self.error)) == 0)
-        fitted = self.use & ~kept_out
-        variance, weights = (self.error * self.factors)[kept_out] ** 2, self._weights()
-        losses = []
-        for _, terms, slopes in MODELS:
-            state = self.problem.solve(self.state, terms, slopes, weights, fitted, self.member)
-            losses.append(np.minimum(self.problem.residuals(state)[kept_out] ** 2 / variance, 9.0))
-        return losses
+        variance = (self.error * self.factors)[kept_out] ** 2
+        chosen: list[str] = []
+        best = first = self._losses(chosen, kept_out, variance)
+        trials = {"zero point": 1.0}
+        for name in EXTRAS:
+            losses = self._losses([*chosen, name], kept_out, variance)
+            trials[", ".join(["zero point", *chosen, name])] = float(losses.mean() / first.mean())
+            gain = best - losses
+            if gain.mean() > 2.0 * gain.std() / np.sqrt(max(len(gain), 1)):
+                chosen.append(name)
+                best = losses
+        return chosen, trials
+
+    def _losses(self, extras: Sequence[str], kept_out: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """Squared errors over variance, at most 9, so that outliers do not decide."""
+        state = self._solved(extras, self.use & ~kept_out)
+        return np.minimum(self.problem.residuals(state)[kept_out] ** 2 / variance, 9.0)
+
+    def _solved(self, extras: Sequence[str], use: np.ndarray) -> State:
+        terms = [0, *(t for name in extras for t in EXTRAS[name])]
+        return self.problem.solve(self.state, terms, "colour" in extras, self._weights(), use, self.member)
 
     def _weights(self) -> np.ndarray:
         return (self.error * self.factors) ** 2 + FLOOR**2
@@ -210,16 +245,6 @@ class _Search:
         self.bad = self.bad | (self.n_stars < MIN_STARS) | (noise > NOISY) | off
         self.noise = np.where(self.bad, 1.0, np.clip(noise, 0.5, NOISY))
         self.use = self.clean & ~self.bad[exposure]
-
-
-def _choice(trials: list[np.ndarray]) -> int:
-    """The simplest model that is not worse than the best by more than chance, by paired differences."""
-    best = trials[int(np.argmin([losses.mean() for losses in trials]))]
-    for k in np.argsort([len(terms) + slopes for _, terms, slopes in MODELS], kind="stable"):
-        difference = trials[k] - best
-        if difference.mean() <= difference.std() / np.sqrt(len(difference)):
-            return int(k)
-    raise AssertionError("the best model is not worse than itself")
 
 
 def _scattered(m: int) -> np.ndarray:

@@ -23,8 +23,11 @@ MIN_EPOCHS = 10
 """Used epochs below which nothing is said."""
 FALSE_DISCOVERIES = 0.01
 """Share of the list of variables that may be false."""
-N_NULL = 4000
-"""Simulated light curves of white noise."""
+N_NULL = 2000
+"""Simulated light curves of white noise, as often by the errors alone and with EXCESS_NOISE."""
+EXCESS_NOISE = 2.0
+"""By how much white noise of galaxies is taken to exceed the errors; what it does to a likelihood ratio that is free of
+the scale hardly depends on the number, as long as it is above 1."""
 LAGS = tuple(f"{low:g}_{high:g}d" for low, high in zip(k.EDGES[:-1], k.EDGES[1:], strict=True))
 _TAIL = 0.05
 _CHUNK = 256
@@ -130,15 +133,18 @@ class Null:
         if not len(rows):
             return cls(*(np.zeros(1) for _ in range(3)))
         drawn = np.random.default_rng(seed).choice(rows, N_NULL)
-        out = np.empty((N_NULL, k.N_COLUMNS))
+        out = np.empty((2, N_NULL, k.N_COLUMNS))
 
         def work(first: int) -> None:
-            part = drawn[first : first + _CHUNK]
-            noise = np.random.default_rng([seed, first]).standard_normal(int(left.n_used[part].sum()))
-            k.describe_noise(part, left.starts, left.hmjd, left.sigma, left.use, noise, out[first : first + _CHUNK])
+            part = slice(first, first + _CHUNK)
+            noise = np.random.default_rng([seed, first]).standard_normal(int(left.n_used[drawn[part]].sum()))
+            for kind, factor in enumerate((1.0, EXCESS_NOISE)):
+                k.describe_noise(
+                    drawn[part], left.starts, left.hmjd, left.sigma, left.use, factor * noise, out[kind, part]
+                )
 
         _in_chunks(work, N_NULL, threads)
-        return cls(*(np.sort(out[:, column]) for column in (k.SCORE, k.LR, k.LR_CORRELATED)))
+        return cls(np.sort(out[0, :, k.SCORE]), np.sort(out[0, :, k.LR]), np.sort(out[1, :, k.LR_CORRELATED]))
 
     def p_values(self, measured: np.ndarray, n: np.ndarray, freedom: np.ndarray) -> dict[str, np.ndarray]:
         """How often white noise gives as much, by test; `n` epochs and degrees of freedom of each light curve, (k,)."""
@@ -182,22 +188,21 @@ def benjamini_hochberg(p: np.ndarray, share: float) -> np.ndarray:
 def probability_of_signal(p: np.ndarray) -> tuple[np.ndarray, float]:
     """1 less the local false-discovery rate of each p-value, (k,), and the share of nulls.
 
-    The density of p is taken as w + (1 - w) a p^(a - 1); the part of it that may be uniform is w + (1 - w) a.
+    The density of p is taken as w + (1 - w) a p^(a - 1), of which w + (1 - w) a may be uniform.
     """
     if len(p) < 2:
         return np.full(len(p), np.nan), np.nan
     log_p = np.log(np.clip(p, _SMALLEST, 1.0))
 
-    def cost(parameters: np.ndarray) -> float:
+    def density(parameters: np.ndarray) -> np.ndarray:
         w, a = parameters
-        return -float(np.log(w + (1 - w) * a * np.exp((a - 1) * log_p)).sum())
+        return w + (1 - w) * a * np.exp((a - 1) * log_p)
 
-    bounds = [(1e-3, 1 - 1e-6), (1e-3, 1 - 1e-6)]
-    found = optimize.minimize(cost, np.array([0.8, 0.2]), bounds=bounds, method="L-BFGS-B")
+    bounds = [(1e-3, 1 - 1e-6)] * 2
+    found = optimize.minimize(lambda x: -float(np.log(density(x)).sum()), [0.8, 0.2], bounds=bounds, method="L-BFGS-B")
     w, a = found.x
     share = w + (1 - w) * a
-    density = w + (1 - w) * a * np.exp((a - 1) * log_p)
-    return 1.0 - np.minimum(share / density, 1.0), float(share)
+    return 1.0 - np.minimum(share / density(found.x), 1.0), float(share)
 
 
 def _above(null: np.ndarray, value: np.ndarray) -> np.ndarray:
