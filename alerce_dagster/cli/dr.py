@@ -31,17 +31,23 @@ def dr(
       alerce-dagster dr ztf_000250_zg_c01_q1_dr5.parquet --out dr5/
     """
     from alerce_dagster.cli.bars import progress_bars
+    from alerce_dagster.releases.files import find_files
     from alerce_dagster.releases.pipeline import process
+    from alerce_dagster.settings import Settings
 
     started = time.perf_counter()
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; give --out a folder")
     with progress_bars(progress) as bars:
-        task = bars.add_task("channels", total=None, unit="files")
-        summary = process(
-            [Path(place) for place in places], out, threads=threads,
-            progress=lambda what, done, total: bars.update(task, completed=done, total=total),
-        )  # fmt: skip
+        task = bars.add_task("looking", total=None, unit="")
+
+        def shown(what: str, done: int, total: int) -> None:
+            scale, unit = (1_000_000, "MB") if what == "downloading" else (1, "files")
+            bars.update(task, description=what, completed=done // scale, total=total // scale or None, unit=unit)
+
+        files, failed = find_files(places, Settings.from_environment().downloads, shown)
+        summary = process(files, out, threads=threads, progress=shown)
+        summary.unreadable |= failed
     seconds = time.perf_counter() - started
     answer = summary.as_dict() | {"seconds": round(seconds, 2)}
     typer.echo(json.dumps(answer))

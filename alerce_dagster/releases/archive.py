@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import dataset
 
 from alerce_dagster.catalogs.build import build
 from alerce_dagster.catalogs.columns import Wanted
 from alerce_dagster.catalogs.formats import Source
 from alerce_dagster.catalogs.recipes import Recipe
-from alerce_dagster.errors import store_errors
+from alerce_dagster.errors import InputError, store_errors
+from alerce_dagster.releases.light_curves import Channel
 
 PRODUCTS = ("lightcurves", "recalibrated", "variability")
 CORRECTIONS = "corrections"
@@ -93,3 +95,32 @@ def writing(folder: Path, products: Sequence[str]) -> Iterator[list[Parts]]:
     finally:
         for part in parts:
             part.discard()
+
+
+def partitions_of(place: Path) -> list[str]:
+    """The Parquet files of a product.
+
+    Raises
+    ------
+    InputError
+        When it has not been made.
+    """
+    files = sorted(str(file) for file in (place / "dataset").rglob("Npix=*.parquet"))
+    if not files:
+        raise InputError(f"there is no {place.name} in {place.parent}; make it first")
+    return files
+
+
+def channels_in(place: Path) -> list[Channel]:
+    """The readout channels of a product, sorted; errors as for `partitions_of`."""
+    names = ["fieldid", "rcid", "filterid"]
+    rows = dataset.dataset(partitions_of(place), format="parquet").to_table(columns=names)
+    return sorted((r["fieldid"], r["rcid"], r["filterid"]) for r in rows.group_by(names).aggregate([]).to_pylist())
+
+
+def read_channel(place: Path, channel: Channel) -> pa.Table:
+    """The rows of one readout channel of a product, in the order of their identifiers."""
+    field, rcid, band = channel
+    wanted = (dataset.field("fieldid") == field) & (dataset.field("rcid") == rcid) & (dataset.field("filterid") == band)
+    rows = dataset.dataset(partitions_of(place), format="parquet").to_table(filter=wanted)
+    return rows.sort_by("id").combine_chunks()

@@ -34,10 +34,10 @@ def process(files: Sequence[Path], folder: Path, *, threads: int = 2, progress: 
         When the folder cannot be written to.
     """
     summary = Summary()
-    index = _look(files, summary)
+    index = look(files, summary)
     with writing(folder, PRODUCTS) as (lightcurves, recalibrated, variability):
         for number, file in enumerate(index.files):
-            progress("channels", number, len(index.files))
+            progress("recalibrating", number, len(index.files))
             loaded = read_file(file)
             summary.set_aside += loaded.set_aside
             summary.epochs_left_out += loaded.epochs_left_out
@@ -54,12 +54,13 @@ def process(files: Sequence[Path], folder: Path, *, threads: int = 2, progress: 
                     continue
                 corrections = tables.corrections_table(entry.solution)
                 recalibrated.add(name, tables.recalibrated_table(curves, sources, entry.solution), corrections)
-                entry.variability = find_variables(
-                    residuals_of(curves, entry.solution), entry.solution.response != 0, threads=threads
+                left = residuals_of(curves, entry.solution)
+                entry.variability = find_variables(left, entry.solution.response != 0, threads=threads)
+                rows = tables.variability_table(
+                    tables.objects(curves, sources), entry.solution.state.mean, left, entry.variability
                 )
-                rows = tables.variability_table(curves, sources, entry.solution, entry.variability)
                 variability.add(name, rows)
-        progress("channels", len(index.files), len(index.files))
+        progress("recalibrating", len(index.files), len(index.files))
     return summary
 
 
@@ -92,7 +93,7 @@ class Index:
         return np.where(self.colour_source[at] == sources, self.colour[at], np.nan)
 
 
-def _look(files: Sequence[Path], summary: Summary) -> Index:
+def look(files: Sequence[Path], summary: Summary) -> Index:
     """Go through the files once, keeping a few numbers per light curve."""
     readable, found = [], []
     for file in files:

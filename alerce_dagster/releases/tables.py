@@ -15,12 +15,13 @@ from alerce_dagster.releases import _variability as k
 from alerce_dagster.releases.ensemble import TERMS
 from alerce_dagster.releases.light_curves import LightCurves
 from alerce_dagster.releases.recalibration import Solution
-from alerce_dagster.releases.variability import LAGS, Variability
+from alerce_dagster.releases.variability import LAGS, Residuals, Variability
 
 TERM_COLUMNS = tuple(f"term_{name.replace(' ', '_')}" for name in TERMS)
 
 
-def _objects(curves: LightCurves, sources: np.ndarray) -> dict[str, pa.Array]:
+def objects(curves: LightCurves, sources: np.ndarray) -> dict[str, pa.Array]:
+    """The columns that all products begin with."""
     return {
         "objectid": pa.array(curves.objectid),
         "source_id": pa.array(sources),
@@ -41,7 +42,7 @@ def lists(starts: np.ndarray, values: np.ndarray) -> pa.Array:
 def lightcurves_table(curves: LightCurves, sources: np.ndarray) -> pa.Table:
     """Light curves as the release has them; sources : (n,), see `sources.source_ids`."""
     epochs = {name: lists(curves.starts, getattr(curves, name)) for name in ("hmjd", "mag", "magerr", "clrcoeff")}
-    return pa.table(_objects(curves, sources) | epochs | {"catflags": lists(curves.starts, curves.catflags)})
+    return pa.table(objects(curves, sources) | epochs | {"catflags": lists(curves.starts, curves.catflags)})
 
 
 def recalibrated_table(curves: LightCurves, sources: np.ndarray, solution: Solution) -> pa.Table:
@@ -52,6 +53,7 @@ def recalibrated_table(curves: LightCurves, sources: np.ndarray, solution: Solut
     columns = {
         "mean_mag": nullable(state.mean),
         "colour_slope": pa.array(state.slope),
+        "trend_response": pa.array(solution.response),
         "ensemble": pa.array(solution.ensemble),
         "n_used": pa.array(solution.n_used.astype(np.int32)),
         "freedom": pa.array(solution.freedom),
@@ -63,12 +65,15 @@ def recalibrated_table(curves: LightCurves, sources: np.ndarray, solution: Solut
         "magerr": lists(curves.starts, solution.sigma.astype(np.float32)),
         "usable": lists(curves.starts, solution.use),
     }
-    return pa.table(_objects(curves, sources) | columns)
+    return pa.table(objects(curves, sources) | columns)
 
 
-def variability_table(curves: LightCurves, sources: np.ndarray, solution: Solution, found: Variability) -> pa.Table:
-    """Statistics and answers of the light curves with enough epochs; the others have a reason and nulls."""
-    n = len(curves)
+def variability_table(objects: dict[str, pa.Array], mean: np.ndarray, left: Residuals, found: Variability) -> pa.Table:
+    """Statistics and answers of the light curves with enough epochs; the others have a reason and nulls.
+
+    objects : columns that say which light curves they are; mean : (n,) recalibrated mean magnitudes
+    """
+    n = len(mean)
 
     def spread(values: np.ndarray) -> np.ndarray:
         out = np.full(n, np.nan)
@@ -82,8 +87,8 @@ def variability_table(curves: LightCurves, sources: np.ndarray, solution: Soluti
     values = found.statistics
     with np.errstate(over="ignore"):
         numbers = {
-            "mean_mag": solution.state.mean,
-            "reduced_chi2": spread(values[:, k.CHI2] / solution.freedom[found.rows]),
+            "mean_mag": mean,
+            "reduced_chi2": spread(values[:, k.CHI2] / left.freedom[found.rows]),
             "excess_variance": spread(values[:, k.EXCESS]),
             "excess_variance_err": spread(values[:, k.EXCESS_ERR]),
             "von_neumann": spread(values[:, k.NEUMANN]),
@@ -104,12 +109,12 @@ def variability_table(curves: LightCurves, sources: np.ndarray, solution: Soluti
         "p_value": spread(found.p_value),
         "probability": spread(found.probability),
     }
-    columns = {"n_used": pa.array(solution.n_used.astype(np.int32))}
+    columns = {"n_used": pa.array(left.n_used.astype(np.int32))}
     columns |= {name: nullable(column) for name, column in numbers.items()}
     columns["extended"] = pa.array(extended)
     columns["variable"] = pa.array(variable, mask=~enough)
     columns["reason"] = pa.array(np.full(n, "not enough usable epochs"), pa.string(), mask=enough)
-    return pa.table(_objects(curves, sources) | columns)
+    return pa.table(objects | columns)
 
 
 def corrections_table(solution: Solution) -> pa.Table:
@@ -124,6 +129,8 @@ def corrections_table(solution: Solution) -> pa.Table:
         "noise": pa.array(solution.noise),
         "bad": pa.array(solution.bad),
     }
+    trend = np.zeros(len(exposures)) if solution.trend is None else solution.trend.trend
+    columns["trend"] = pa.array(trend)
     columns |= {name: pa.array(solution.state.terms[:, t]) for t, name in enumerate(TERM_COLUMNS)}
     whole = {
         "model": solution.model,
@@ -132,5 +139,6 @@ def corrections_table(solution: Solution) -> pa.Table:
         "error_mag": solution.errors.mag.tolist(),
         "error_factor": solution.errors.factor.tolist(),
         "trials": solution.trials,
+        "trend_error": None if solution.trend is None else solution.trend.relative_error,
     }
     return pa.table(columns).replace_schema_metadata({"alerce_channel": json.dumps(whole)})

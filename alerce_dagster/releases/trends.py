@@ -1,10 +1,10 @@
-"""What the light curves that are no constant stars have in common: a trend over the exposures, more or less of it in each.
+"""What light curves that are no constant stars have in common: a trend over the exposures, stronger or weaker in each.
 
-The light of a galaxy is measured through a point-source profile, which catches less or more of it as the seeing changes;
-so do blended stars. Neither seeing nor shapes are in a data release, but the trend shows itself: it is the rank-1 part
-of the normalised residuals (Tamuz, Mazeh & Zucker 2005, MNRAS 356, 1466), and how strongly a light curve follows it tells
-that its source is extended. A variable source follows nobody; but random walks over a few seasons resemble one another,
-so light curves that have a memory once the trend is taken off have no say in what the trend is.
+The light of a galaxy is measured through a point-source profile, which catches less or more of it as the seeing
+changes; so do blended stars. Neither seeing nor shapes are in a data release, but the trend shows itself: it is the
+rank-1 part of the normalised residuals (Tamuz, Mazeh & Zucker 2005, MNRAS 356, 1466), and how strongly a light curve
+follows it tells that its source is extended. A variable source follows nobody; but random walks over a few seasons
+resemble one another, so light curves that have a memory once the trend is taken off have no say in what it is.
 """
 
 from dataclasses import dataclass
