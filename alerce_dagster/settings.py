@@ -16,6 +16,8 @@ ALERCE_WEB_TOKEN       (none)                                      what a person
                                                                    web
 ALERCE_SMTP_URL        (none)                                      mail server of the watch lists
 ALERCE_MAIL_FROM       alerce@ and this machine's name             sender of their e-mails
+ALERCE_RELEASES        (none)                                      folder with the files of data releases, where the
+                                                                   sensor and the schedule look for new ones
 ALERCE_WEB_LOCAL       (none)                                      1 lets people on this machine write without it
 DAGSTER_HOME           $ALERCE_HOME/dagster                        Dagster's own state
 =====================  ==========================================  =======================================
@@ -66,6 +68,11 @@ class Settings:
     def catalogs(self) -> Path:
         """Folder of reference catalogues."""
         return self.home / "catalogs"
+
+    @property
+    def releases(self) -> Path:
+        """Folder of the products made of data releases: RELEASE/FIELD/lightcurves, recalibrated, variability."""
+        return self.home / "releases"
 
     @property
     def downloads(self) -> Path:
@@ -131,6 +138,12 @@ def publisher_name() -> str:
 def source_template(survey: str) -> str | None:
     """The place of a night's packets for `survey`, with strftime fields, or None where none is set."""
     return os.environ.get(f"ALERCE_{survey.upper()}_SOURCE") or None
+
+
+def releases_source() -> Path | None:
+    """Folder in which files of data releases arrive, or None where none is set."""
+    folder = os.environ.get("ALERCE_RELEASES")
+    return Path(folder).expanduser() if folder else None
 
 
 def dagster_url() -> str:

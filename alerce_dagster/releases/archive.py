@@ -124,3 +124,8 @@ def read_channel(place: Path, channel: Channel) -> pa.Table:
     wanted = (dataset.field("fieldid") == field) & (dataset.field("rcid") == rcid) & (dataset.field("filterid") == band)
     rows = dataset.dataset(partitions_of(place), format="parquet").to_table(filter=wanted)
     return rows.sort_by("id").combine_chunks()
+
+
+def n_rows(place: Path) -> int:
+    """Rows of a product; errors as for `partitions_of`."""
+    return dataset.dataset(partitions_of(place), format="parquet").count_rows()

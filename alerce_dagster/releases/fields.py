@@ -13,8 +13,15 @@ from alerce_dagster.errors import InputError
 from alerce_dagster.lightcurves.columns import floats
 from alerce_dagster.releases import tables
 from alerce_dagster.releases.archive import channels_in, read_channel, writing
-from alerce_dagster.releases.light_curves import channel_name, from_table, read_file
-from alerce_dagster.releases.pipeline import Progress, look, no_progress
+from alerce_dagster.releases.light_curves import Channel, LightCurves, channel_name, from_table, read_file
+from alerce_dagster.releases.pipeline import (
+    Progress,
+    clean_medians,
+    colours_of_sources,
+    look,
+    looked_up,
+    no_progress,
+)
 from alerce_dagster.releases.recalibration import recalibrate
 from alerce_dagster.releases.summary import ChannelSummary, Summary
 from alerce_dagster.releases.variability import Residuals, Variability, find_variables
@@ -53,25 +60,41 @@ def make_recalibrated(folder: Path, progress: Progress = no_progress) -> Summary
     summary = Summary()
     place = folder / "lightcurves"
     channels = channels_in(place)
+    colours = _colours(place, channels)
     with writing(folder, ["recalibrated"]) as (recalibrated,):
         for number, channel in enumerate(channels):
             progress("recalibrating", number, len(channels))
-            rows = read_channel(place, channel)
-            renamed = {"id": "objectid", "ra": "objra", "dec": "objdec"}
-            rows = rows.rename_columns([renamed.get(name, name) for name in rows.column_names])
-            curves = from_table(rows, str(place)).curves
+            curves, sources = _released(place, channel)
             entry = ChannelSummary(channel, len(curves))
-            summary.n_rows += rows.num_rows
+            summary.n_rows += len(curves)
             summary.channels.append(entry)
             try:
-                entry.solution = recalibrate(curves)
+                entry.solution = recalibrate(curves, looked_up(sources, *colours))
             except InputError as error:
                 entry.reason = str(error)
                 continue
-            sources = rows["source_id"].to_numpy()
             table = tables.recalibrated_table(curves, sources, entry.solution)
             recalibrated.add(channel_name(channel), table, tables.corrections_table(entry.solution))
     return summary
+
+
+def _released(place: Path, channel: Channel) -> tuple[LightCurves, np.ndarray]:
+    """A channel's light curves as released, and their sources."""
+    rows = read_channel(place, channel)
+    renamed = {"id": "objectid", "ra": "objra", "dec": "objdec"}
+    rows = rows.rename_columns([renamed.get(name, name) for name in rows.column_names])
+    return from_table(rows, str(place)).curves, rows["source_id"].to_numpy()
+
+
+def _colours(place: Path, channels: Sequence[Channel]) -> tuple[np.ndarray, np.ndarray]:
+    """Sources seen in g and in r, and their g-r; none where there is one filter only."""
+    if len({band for *_, band in channels}) < 2:
+        return np.empty(0, np.int64), np.empty(0)
+    parts = []
+    for channel in channels:
+        curves, sources = _released(place, channel)
+        parts.append((sources, curves.filterid, clean_medians(curves)))
+    return colours_of_sources(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def make_variability(folder: Path, progress: Progress = no_progress, threads: int = 2) -> list[Variability]:

@@ -186,12 +186,14 @@ def from_table(table: pa.Table, where: str) -> Loaded:
         kept &= ~bad
     good &= kept[owner]
     rows = np.flatnonzero(good)
-    if len(rows) and not _ordered(owner[rows], flat["hmjd"][rows]):
+    as_they_are = len(rows) == len(good)
+    if not _ordered(owner[rows], flat["hmjd"][rows]):
         rows = rows[np.lexsort((flat["hmjd"][rows], owner[rows]))]
+        as_they_are = False
     curves = LightCurves(
         **{name: values[kept] for name, values in objects.items()},
         starts=np.concatenate([[0], np.cumsum(left[kept])]).astype(np.int64),
-        **{name: values if len(rows) == len(values) else values[rows] for name, values in flat.items()},
+        **{name: values if as_they_are else values[rows] for name, values in flat.items()},
         coarse_times=pa.types.is_float32(lists["hmjd"].type.value_type),
     )
     return Loaded(curves, n, +aside, +epochs)

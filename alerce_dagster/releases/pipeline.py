@@ -87,10 +87,15 @@ class Index:
 
     def colours_of(self, sources: np.ndarray) -> np.ndarray | None:
         """g-r of sources (n,) where known, else NaN; None where no filter but one is there."""
-        if not len(self.colour):
-            return None
-        at = np.minimum(np.searchsorted(self.colour_source, sources), len(self.colour_source) - 1)
-        return np.where(self.colour_source[at] == sources, self.colour[at], np.nan)
+        return looked_up(sources, self.colour_source, self.colour)
+
+
+def looked_up(sources: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray | None:
+    """The values of sources (n,) among the `known` ones, which are sorted; NaN for others, None where none is known."""
+    if not len(known):
+        return None
+    at = np.minimum(np.searchsorted(known, sources), len(known) - 1)
+    return np.where(known[at] == sources, values[at], np.nan)
 
 
 def look(files: Sequence[Path], summary: Summary) -> Index:
@@ -106,17 +111,19 @@ def look(files: Sequence[Path], summary: Summary) -> Index:
         readable.append(file)
         curves = loaded.curves
         channel = (curves.fieldid.astype(np.int64) * 64 + curves.rcid) * 8 + curves.filterid
-        found.append((curves.objectid, curves.objra, curves.objdec, channel, np.diff(curves.starts), _means(curves)))
+        found.append(
+            (curves.objectid, curves.objra, curves.objdec, channel, np.diff(curves.starts), clean_medians(curves))
+        )
     if not found:
         none = np.empty(0, np.int64)
         return Index(readable, none, none, none, np.empty(0))
     objectid, ra, dec, channel, n_epochs, mean = (np.concatenate(part) for part in zip(*found, strict=True))
     source = source_ids(objectid, ra, dec, channel, n_epochs)
     order = np.argsort(objectid, kind="stable")
-    return Index(readable, objectid[order], source[order], *_colours(source, channel % 8, mean))
+    return Index(readable, objectid[order], source[order], *colours_of_sources(source, channel % 8, mean))
 
 
-def _means(curves: LightCurves) -> np.ndarray:
+def clean_medians(curves: LightCurves) -> np.ndarray:
     """Medians of the clean magnitudes, (n,), NaN without any."""
     from alerce_dagster.releases import _ensemble
 
@@ -125,8 +132,8 @@ def _means(curves: LightCurves) -> np.ndarray:
     return out
 
 
-def _colours(source: np.ndarray, band: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sources seen in g and in r, sorted, and their colours."""
+def colours_of_sources(source: np.ndarray, band: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sources seen in g and in r, sorted, and their colours, from the filters and mean magnitudes of light curves."""
     g, r = ((band == k) & np.isfinite(mean) for k in (1, 2))
     both = np.intersect1d(source[g], source[r])
     if not len(both):

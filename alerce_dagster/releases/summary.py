@@ -40,7 +40,8 @@ class Summary:
 
     def as_dict(self) -> dict:
         """For JSON."""
-        solved = [(c.solution, c.variability) for c in self.channels if c.solution is not None and c.variability]
+        solved = [c.solution for c in self.channels if c.solution is not None]
+        tested = [c.variability for c in self.channels if c.variability is not None]
         return {
             "light_curves": self.n_rows,
             "kept": sum(c.n_light_curves for c in self.channels),
@@ -49,15 +50,16 @@ class Summary:
             "unreadable_files": self.unreadable,
             "channels": len(self.channels),
             "not_recalibrated": {c.name: c.reason for c in self.channels if c.reason},
-            "exposures": sum(len(s.exposures) for s, _ in solved),
-            "bad_exposures": int(sum(s.bad.sum() for s, _ in solved)),
+            "exposures": sum(len(s.exposures) for s in solved),
+            "bad_exposures": int(sum(s.bad.sum() for s in solved)),
             "models": {c.name: c.solution.model for c in self.channels if c.solution},
-            "constant_stars": int(sum(s.ensemble.sum() for s, _ in solved)),
-            "scatter_by_magnitude": scatter_by_magnitude([s for s, _ in solved]),
-            "reduced_chi_square": reduced_chi_square([s for s, _ in solved]),
-            "tested": int(sum(len(v.rows) for _, v in solved)),
-            "variables": int(sum(v.variable.sum() for _, v in solved)),
-            "variables_with_memory": int(sum((v.variable & (v.p_correlated < 0.01)).sum() for _, v in solved)),
+            "constant_stars": int(sum(s.ensemble.sum() for s in solved)),
+            "scatter_by_magnitude": scatter_by_magnitude(solved),
+            "reduced_chi_square": reduced_chi_square(solved),
+            "extended": int(sum(v.extended.sum() for v in tested)),
+            "tested": int(sum(len(v.rows) for v in tested)),
+            "variables": int(sum(v.variable.sum() for v in tested)),
+            "variables_with_memory": int(sum((v.variable & (v.p_correlated < 0.01)).sum() for v in tested)),
         }
 
 

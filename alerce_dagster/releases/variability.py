@@ -173,7 +173,8 @@ def cauchy_combination(p_values: list[np.ndarray]) -> np.ndarray:
     p = np.clip(np.array(p_values), _SMALLEST, 1.0 - 1e-9)
     # tan(π (1/2 - p)) is 1 / (π p) for small p, where the tangent itself loses all digits.
     statistic = np.where(p < 1e-8, 1.0 / (np.pi * p), np.tan(np.pi * (0.5 - p))).mean(axis=0)
-    return np.where(statistic > 1e8, 1.0 / (np.pi * statistic), 0.5 - np.arctan(statistic) / np.pi)
+    # 1/2 - arctan(x) / π in a form that keeps its digits for large x.
+    return np.arctan2(1.0, statistic) / np.pi
 
 
 def benjamini_hochberg(p: np.ndarray, share: float) -> np.ndarray:
