@@ -18,6 +18,7 @@ def dr(
         typer.Argument(metavar="FILE...", help="Parquet files of a data release in IRSA's layout, folders or URLs."),
     ],
     out: Annotated[Path, typer.Option(help="Folder to write lightcurves, recalibrated and variability to.")],
+    classify: Annotated[bool, typer.Option(help="Also classify the variable sources, to classes.parquet.")] = False,
     threads: Annotated[int, typer.Option(help="Threads that work at once.", min=1)] = os.cpu_count() or 1,
     progress: Annotated[bool, typer.Option(help="Show progress bars.")] = True,
 ) -> None:
@@ -48,6 +49,8 @@ def dr(
         files, failed = find_files(places, Settings.from_environment().downloads, shown)
         summary = process(files, out, threads=threads, progress=shown)
         summary.unreadable |= failed
+    if classify:
+        _classify(out, threads)
     seconds = time.perf_counter() - started
     answer = summary.as_dict() | {"seconds": round(seconds, 2)}
     typer.echo(json.dumps(answer))
@@ -56,3 +59,21 @@ def dr(
         console.print(f"[bold]not done:[/] {reason}", highlight=False)
     if not answer["kept"]:
         raise typer.Exit(3)
+
+
+def _classify(out: Path, threads: int) -> None:
+    """Write classes.parquet; an empty one where nothing varies."""
+    import pyarrow.parquet as pq
+
+    from alerce_dagster.classifiers.light_curve_model import LightCurveClassifier
+    from alerce_dagster.errors import store_errors
+    from alerce_dagster.releases import classes
+
+    if not (out / "variability").is_dir():
+        return
+    answers = pq.read_table(out / "variability" / "dataset", columns=["id", "variable"])
+    variable = [row["id"] for row in answers.to_pylist() if row["variable"]]
+    rows = pq.read_table(out / "recalibrated" / "dataset")
+    table = classes.classify(rows, variable, LightCurveClassifier.load(), threads)
+    with store_errors(str(out)):
+        pq.write_table(table, out / "classes.parquet")

@@ -44,7 +44,7 @@ def describe(t, residual, sigma, freedom, out):
     out[NEUMANN] = steps / chi2 if chi2 > 0.0 else np.nan
     out[STETSON] = _stetson(t, delta / max(scatter, 1e-9))
     _pairs(t, residual, sigma, delta / max(scatter, 1e-9), out)
-    limit = CLIP * max(scatter, 1.0)
+    limit = CLIP * max(1.4826 * np.median(np.abs(residual / sigma)), 1.0)
     _random_walk(t, np.minimum(np.maximum(residual, -limit * sigma), limit * sigma), sigma, out)
 
 

@@ -21,6 +21,7 @@ SLOPE_SPREAD = 0.4
 COLOUR_ERROR = 0.05
 """mag, the same of a star whose colour is known."""
 _MOST_TURNS = 60
+_FEW_TURNS = 10
 _STILL = 2e-5  # mag
 
 
@@ -133,6 +134,37 @@ class Problem:
         out = np.zeros((len(found), len(TERMS)))
         out[:, chosen] = found
         return State(out, mean, slope, taken)
+
+    def terms_of(
+        self, mean: np.ndarray, slope: np.ndarray, terms: Sequence[int], variance: np.ndarray, use: np.ndarray,
+        member: np.ndarray,
+    ) -> np.ndarray:  # fmt: skip
+        """Terms (e, 8) of the exposures from light curves whose mean and slope (n,) are known; else as for `solve`."""
+        chosen = np.asarray(terms)
+        basis = self.basis(mean)[:, chosen]
+        found = np.zeros((len(self.colour), len(chosen)))
+        tied = np.diag(1.0 / _EXPECTED[chosen] ** 2) + 1e-6 * np.eye(len(chosen))
+        for _ in range(_FEW_TURNS):  # outliers lose their weight as the terms become known
+            a, b = np.zeros((len(found), len(chosen), len(chosen))), np.zeros((len(found), len(chosen)))
+            _ensemble.exposure_equations(
+                self.starts,
+                self.exposure,
+                self.mag,
+                variance,
+                use,
+                member,
+                basis,
+                found,
+                self.colour,
+                mean,
+                slope,
+                a,
+                b,
+            )
+            found = np.linalg.solve(a + tied, b[..., None])[..., 0]
+        whole = np.zeros((len(found), len(TERMS)))
+        whole[:, chosen] = found
+        return whole
 
     def residuals(self, state: State) -> np.ndarray:
         """Magnitudes less the model, (m,), mag."""
