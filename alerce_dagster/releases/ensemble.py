@@ -142,25 +142,12 @@ class Problem:
         """Terms (e, 8) of the exposures from light curves whose mean and slope (n,) are known; else as for `solve`."""
         chosen = np.asarray(terms)
         basis = self.basis(mean)[:, chosen]
-        found = np.zeros((len(self.colour), len(chosen)))
+        found: np.ndarray = np.zeros((len(self.colour), len(chosen)))
         tied = np.diag(1.0 / _EXPECTED[chosen] ** 2) + 1e-6 * np.eye(len(chosen))
         for _ in range(_FEW_TURNS):  # outliers lose their weight as the terms become known
             a, b = np.zeros((len(found), len(chosen), len(chosen))), np.zeros((len(found), len(chosen)))
-            _ensemble.exposure_equations(
-                self.starts,
-                self.exposure,
-                self.mag,
-                variance,
-                use,
-                member,
-                basis,
-                found,
-                self.colour,
-                mean,
-                slope,
-                a,
-                b,
-            )
+            arrays = (self.starts, self.exposure, self.mag, variance, use)
+            _ensemble.exposure_equations(*arrays, member, basis, found, self.colour, mean, slope, a, b)
             found = np.linalg.solve(a + tied, b[..., None])[..., 0]
         whole = np.zeros((len(found), len(TERMS)))
         whole[:, chosen] = found

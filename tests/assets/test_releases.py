@@ -30,8 +30,9 @@ def tick(instance: dg.DagsterInstance, cursor: str | None = None):
     return release_files(dg.build_sensor_context(instance, cursor=cursor, definitions=build_defs()))
 
 
-def test_files_become_partitions_runs_and_products(folder: Path, home: Path) -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
+def test_files_become_partitions_runs_and_products(folder: Path, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "dagster").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
         assert isinstance(tick(instance), dg.SkipReason)
         arrive(folder)
         (folder / "ztf_000600_zr_c01_q1_dr5.parquet").write_text("no Parquet")
@@ -47,10 +48,8 @@ def test_files_become_partitions_runs_and_products(folder: Path, home: Path) -> 
         job = build_defs().resolve_job_def(JOB)
         done = job.execute_in_process(instance=instance, partition_key="dr5/000600")
         assert done.success
-        made = {
-            m.asset_key.path[-1]: m.metadata
-            for m in (e.materialization for e in done.get_asset_materialization_events())
-        }
+        events = [event.materialization for event in done.get_asset_materialization_events()]
+        made = {event.asset_key.path[-1]: event.metadata for event in events}
         assert made["lightcurves"]["dagster/row_count"].value == 250
         assert len(made["lightcurves"]["unreadable_files"].value) == 1
         assert "data:image/svg+xml" in made["recalibrated"]["zero_points"].value
