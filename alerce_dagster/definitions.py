@@ -8,11 +8,13 @@ from collections.abc import Mapping
 import dagster as dg
 
 from alerce_dagster.assets.nights import night_summary
+from alerce_dagster.assets.releases import ASSETS as RELEASE_ASSETS
 from alerce_dagster.assets.survey import survey_assets
 from alerce_dagster.resources import CatalogsResource, ModelsResource, StoresResource, StreamsResource
 from alerce_dagster.sensors.alarms import run_failures, stuck_stream
 from alerce_dagster.sensors.digests import digest_sensor, digests_job
 from alerce_dagster.sensors.pending_xmatches import complete_xmatches, pending_xmatches
+from alerce_dagster.sensors.releases import release_field, release_files, unfinished_releases
 from alerce_dagster.sensors.retention import daily_retention, retention
 from alerce_dagster.sensors.stream import stream_sensor
 from alerce_dagster.sensors.summary import daily_summary, summary_job
@@ -42,11 +44,12 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
         "progress": dg.ResourceDefinition.hardcoded_resource(no_progress),
     }
     return dg.Definitions(
-        assets=assets,
-        jobs=[*jobs, *summaries, retention, complete_xmatches, digests_job],
-        schedules=[daily_retention, *(daily_summary(survey) for survey in SURVEYS)],
+        assets=[*assets, *RELEASE_ASSETS],
+        jobs=[*jobs, *summaries, retention, complete_xmatches, digests_job, release_field],
+        schedules=[daily_retention, unfinished_releases, *(daily_summary(survey) for survey in SURVEYS)],
         sensors=[
             pending_xmatches,
+            release_files,
             *(stream_sensor(survey) for survey in SURVEYS),
             *(stuck_stream(survey) for survey in SURVEYS),
             *(digest_sensor(survey) for survey in SURVEYS),

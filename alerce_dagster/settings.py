@@ -21,6 +21,8 @@ ALERCE_DIGEST_...      (none)                                      where the dig
 ALERCE_WEB_URL         (none)                                      where the pages are, for links in messages
 ALERCE_SKY_IMAGES      (none)                                      cds, or the URL of a service like hips2fits:
                                                                    images of the sky for finder charts
+ALERCE_RELEASES        (none)                                      folder with the files of data releases, where the
+                                                                   sensor and the schedule look for new ones
 ALERCE_WEB_LOCAL       (none)                                      1 lets people on this machine write without it
 DAGSTER_HOME           $ALERCE_HOME/dagster                        Dagster's own state
 =====================  ==========================================  =======================================
@@ -71,6 +73,11 @@ class Settings:
     def catalogs(self) -> Path:
         """Folder of reference catalogues."""
         return self.home / "catalogs"
+
+    @property
+    def releases(self) -> Path:
+        """Folder of the products made of data releases: RELEASE/FIELD/lightcurves, recalibrated, variability."""
+        return self.home / "releases"
 
     @property
     def downloads(self) -> Path:
@@ -136,6 +143,12 @@ def publisher_name() -> str:
 def source_template(survey: str) -> str | None:
     """The place of a night's packets for `survey`, with strftime fields, or None where none is set."""
     return os.environ.get(f"ALERCE_{survey.upper()}_SOURCE") or None
+
+
+def releases_source() -> Path | None:
+    """Folder in which files of data releases arrive, or None where none is set."""
+    folder = os.environ.get("ALERCE_RELEASES")
+    return Path(folder).expanduser() if folder else None
 
 
 def dagster_url() -> str:

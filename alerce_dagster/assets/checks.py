@@ -47,15 +47,24 @@ _CHECKS: dict[str, list[tuple[str, str, bool]]] = {
     ],
     "combined": [("counts_reconcile", "Every alert's object has one answer or the reason why not.", True)],
     "outliers": [("counts_reconcile", "Every alert's object has a score or the reason why not.", True)],
+    "dr/lightcurves": [
+        ("counts_reconcile", "Light curves in the files = kept + set aside.", True),
+        ("files_readable", "Every file could be read.", False),
+    ],
+    "dr/recalibrated": [
+        ("counts_reconcile", "Every light curve was recalibrated or its channel has the reason why not.", True),
+        ("errors_are_right", "Constant stars have a reduced chi-square of 1 ± 0.1.", False),
+    ],
+    "dr/variability": [("counts_reconcile", "Every light curve has an answer or the reason why not.", True)],
 }
 
 
-def specs(survey: str, asset: str) -> list[dg.AssetCheckSpec]:
-    """Specifications of the checks of one of a survey's assets."""
+def specs(survey: str, asset: str, of: str = "") -> list[dg.AssetCheckSpec]:
+    """Specifications of the checks of one of a survey's assets; `of` stands before its name in the list above."""
     key = dg.AssetKey([survey, asset])
     return [
         dg.AssetCheckSpec(name, asset=key, description=description, blocking=blocking)
-        for name, description, blocking in _CHECKS[asset]
+        for name, description, blocking in _CHECKS[of + asset]
     ]
 
 

@@ -129,6 +129,38 @@ def cumulative(values: Mapping[str, np.ndarray], label: str) -> str:
     return _svg(_WIDTH, _HEIGHT, "".join(body), label)
 
 
+def points(
+    series: Mapping[str, tuple[np.ndarray, np.ndarray]], x_label: str, y_label: str, *, log: bool = False
+) -> str:
+    """Values y (n,) against x (n,), a colour for each name; `log`: y on a logarithmic scale, what is not above 0 left
+    out."""
+    kept = {}
+    for name, (x, y) in series.items():
+        good = np.isfinite(x) & np.isfinite(y) & ((y > 0) if log else True)
+        if good.any():
+            kept[name] = np.asarray(x)[good], np.log10(y[good]) if log else np.asarray(y)[good]
+    if not kept:
+        return "no values"
+    left, right, top, bottom = 52, _WIDTH - 14, 14, _HEIGHT - 40
+    edges = [(min(v[k].min() for v in kept.values()), max(v[k].max() for v in kept.values())) for k in (0, 1)]
+    (x0, x1), (y0, y1) = [(low, high if high > low else low + 1.0) for low, high in edges]
+    body = [f'<rect x="{left}" y="{top}" width="{right - left}" height="{bottom - top}" fill="none" stroke="{_LINE}"/>']
+    for position, (name, (x, y)) in enumerate(kept.items()):
+        colour = _COLOURS[position % len(_COLOURS)]
+        shown = np.linspace(0, len(x) - 1, min(len(x), 1_000)).astype(int)
+        across = left + (x[shown] - x0) / (x1 - x0) * (right - left)
+        up = bottom - (y[shown] - y0) / (y1 - y0) * (bottom - top)
+        dots = "".join(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="1.5"/>' for a, b in zip(across, up, strict=True))
+        body.append(f'<g fill="{colour}" fill-opacity="0.55">{dots}</g>')
+        body.append(f'<rect x="{left + 8}" y="{top + 6 + 15 * position}" width="10" height="10" fill="{colour}"/>')
+        body.append(_text(left + 22, top + 15 + 15 * position, name, "start"))
+    for value, height in ((y0, bottom), (y1, top + 10)):
+        body.append(_text(left - 4, height, f"{10**value if log else value:.3g}", "end"))
+    body += [_text(left, bottom + 16, f"{x0:.5g}", "start"), _text(right, bottom + 16, f"{x1:.5g}", "end")]
+    body.append(_text((left + right) / 2, _HEIGHT - 6, f"{y_label} against {x_label}", "middle"))
+    return _svg(_WIDTH, _HEIGHT, "".join(body), f"{y_label} against {x_label}")
+
+
 def mosaic(images: np.ndarray, columns: int = 6, zoom: int = 2) -> str:
     """Triplets (n, 3, side, side) side by side, each image stretched between its 1st and 99.5th percentile."""
     from PIL import Image

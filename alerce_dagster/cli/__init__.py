@@ -16,6 +16,7 @@ from alerce_dagster.cli import (
     catalog,
     classify,
     digest,
+    dr,
     explain,
     features,
     filters,
@@ -46,6 +47,7 @@ app.command("predict-stamps")(classify.predict_stamps)
 app.command("classify")(light_curves.classify)
 app.command("explain")(explain.explain)
 app.command("features")(features.features)
+app.command("dr")(dr.dr)
 app.command("xmatch")(catalog.xmatch)
 app.command("visibility")(visibility.visibility)
 app.command("status")(admin.status)

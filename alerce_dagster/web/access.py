@@ -4,6 +4,7 @@ import hmac
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -31,6 +32,8 @@ class Access:
     writer: Database
     token: str | None = None
     open_writes: bool = False
+    releases: Path = Path("releases")
+    """Folder of the products made of data releases; it need not be there."""
     _remembered: dict[str, tuple[float, dict[str, list[str]]]] = field(default_factory=dict)
 
     def classes(self, connection: Connection, survey: str) -> dict[str, list[str]]:
@@ -52,8 +55,9 @@ class Access:
         """Open a deployment's stores; nothing is connected to yet."""
         reader = Database(settings.database_url, seconds_per_query=SECONDS_PER_QUERY)
         return cls(
-            Stores(reader, Archive(settings.archive_url)), Database(settings.database_url), web_token(), open_writes
-        )
+            Stores(reader, Archive(settings.archive_url)), Database(settings.database_url), web_token(), open_writes,
+            settings.releases,
+        )  # fmt: skip
 
     def may_write(self, request: Request) -> None:
         """Let a write through or refuse it.

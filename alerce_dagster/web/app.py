@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alerce_dagster.settings import Settings, web_local_writes
 from alerce_dagster.storage import listings
-from alerce_dagster.web import api, finder, followup, live, pages, stamps, ztf_api
+from alerce_dagster.web import api, finder, followup, live, pages, releases, stamps, ztf_api
 from alerce_dagster.web.access import Access
 from alerce_dagster.web.answers import explain_errors
 
@@ -41,6 +41,8 @@ def create_app(access: Access) -> FastAPI:
     for prefix in ("/ztf/v1", "/alerts/v1"):
         app.include_router(ztf_api.router, prefix=prefix, tags=["ALeRCE ZTF v1"], include_in_schema=prefix == "/ztf/v1")
     app.include_router(ztf_api.light_curves)
+    app.include_router(releases.alerce)
+    app.include_router(releases.own)
     app.include_router(stamps.router)
     app.include_router(api.router)
     app.include_router(api.writes)

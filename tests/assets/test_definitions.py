@@ -31,7 +31,7 @@ ASSETS = (
 def test_conventions() -> None:
     """Every asset says whose it is, what it is, and has its checks."""
     graph = build_defs().resolve_asset_graph()
-    assert {key.path[0] for key in graph.get_all_asset_keys()} == set(SURVEYS)
+    assert {key.path[0] for key in graph.get_all_asset_keys()} == {*SURVEYS, "dr"}
     for node in graph.asset_nodes:
         assert node.description, node.key
         assert node.owners, node.key
