@@ -63,16 +63,18 @@ def fill(database: Database, n: int) -> None:
     for start in range(0, n, _CHUNK):
         load(_rows(objects, start, min(start + _CHUNK, n)))
     load({})
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with database.engine.begin() as connection:
         if not database.is_sqlite:
-            connection.exec_driver_sql("SET maintenance_work_mem = '1GB'")
+            connection.exec_driver_sql("SET LOCAL maintenance_work_mem = '1GB'")
             for table in _FILLED:
                 keys = ", ".join(f'"{column.name}"' for column in table.primary_key)
                 connection.exec_driver_sql(f'ALTER TABLE "{table.name}" ADD PRIMARY KEY ({keys})')
         for table in _FILLED:
             for index in table.indexes:
                 index.create(connection)
-        connection.exec_driver_sql("ANALYZE" if database.is_sqlite else "VACUUM ANALYZE")
+    if not database.is_sqlite:
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM ANALYZE")
 
 
 def _without_indexes(database: Database) -> None:
