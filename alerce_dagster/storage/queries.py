@@ -11,6 +11,7 @@ from alerce_dagster.errors import InputError
 from alerce_dagster.storage import Stores, tables
 
 HEALPIX_ORDER = 29
+PROVENANCE = ("candid", "mjd", "band", "night", "batch_id", "file_row", "content_hash", "schema_version")
 
 
 def healpix_cells(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
@@ -115,8 +116,7 @@ def provenance(connection: Connection, survey: str, oid: str) -> list[dict]:
     alert, batch, ledger, arrival = tables.alert, tables.batch, tables.ledger, tables.alert_arrival
     chosen = (
         sa.select(
-            *[alert.c[name] for name in ("candid", "mjd", "band", "night", "batch_id", "file_row", "content_hash")],
-            alert.c.schema_version,
+            *[alert.c[name] for name in PROVENANCE],
             batch.c.file,
             batch.c.created_at.label("stored_at"),
             batch.c.run_id,

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alerce_dagster.settings import Settings, web_local_writes
 from alerce_dagster.storage import listings
-from alerce_dagster.web import api, live, pages, stamps, ztf_api
+from alerce_dagster.web import api, describe, live, pages, stamps, ztf_api
 from alerce_dagster.web.access import Access
 from alerce_dagster.web.answers import explain_errors
 
@@ -35,6 +35,7 @@ def create_app(access: Access) -> FastAPI:
         docs_url=None,  # its page loads scripts from elsewhere; the schema is at /openapi.json
         redoc_url=None,
         redirect_slashes=False,
+        responses=describe.FAULTS,
     )
     app.state.access = access
     explain_errors(app, pages.error_page)
