@@ -20,15 +20,7 @@ from alerce_dagster.web.access import Reading
 from alerce_dagster.web.answers import BadRequest, Json, NotStored
 from alerce_dagster.web.downloads import Format, answer
 
-
-def _known_parameters(request: Request) -> None:
-    known = {name.alias for name in request.scope["route"].dependant.query_params}
-    for name in request.query_params:
-        if name not in known:
-            raise BadRequest(name[:40], f"is not a parameter here; known: {', '.join(sorted(known)) or 'none'}")
-
-
-router = APIRouter(prefix="/api/v1", tags=["v1"], dependencies=[Depends(_known_parameters)])
+router = APIRouter(prefix="/api/v1", tags=["v1"], dependencies=[Depends(p.known_parameters)])
 writes = APIRouter(prefix="/api/v1", tags=["decisions"])
 
 SurveyName = Annotated[str, Query(pattern="^ztf$", description="ztf")]

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alerce_dagster.settings import Settings, web_local_writes
 from alerce_dagster.storage import listings
-from alerce_dagster.web import api, describe, live, pages, stamps, ztf_api
+from alerce_dagster.web import api, catalogues, describe, live, ms_api, pages, stamps, ztf_api
 from alerce_dagster.web.access import Access
 from alerce_dagster.web.answers import explain_errors
 
@@ -31,7 +31,8 @@ def create_app(access: Access) -> FastAPI:
     app = FastAPI(
         title="ALeRCE on Dagster",
         version=metadata.version("alerce-dagster"),
-        description="Alerts, objects and their classes. `/ztf/v1` and `/v2` speak ALeRCE's API; `/api/v1` is our own.",
+        description="Alerts, objects and their classes. `/ztf/v1`, `/v2`, `/catshtm` and the `_api` paths speak "
+        "ALeRCE's API; `/api/v1` is our own.",
         docs_url=None,  # its page loads scripts from elsewhere; the schema is at /openapi.json
         redoc_url=None,
         redirect_slashes=False,
@@ -42,7 +43,10 @@ def create_app(access: Access) -> FastAPI:
     for prefix in ("/ztf/v1", "/alerts/v1"):
         app.include_router(ztf_api.router, prefix=prefix, tags=["ALeRCE ZTF v1"], include_in_schema=prefix == "/ztf/v1")
     app.include_router(ztf_api.light_curves)
+    app.include_router(ms_api.router)
     app.include_router(stamps.router)
+    app.include_router(catalogues.catshtm)
+    app.include_router(catalogues.router)
     app.include_router(api.router)
     app.include_router(api.writes)
     app.include_router(live.router)

@@ -82,6 +82,11 @@ def pictures() -> dict[int | str, dict[str, Any]]:
     return {200: {"description": "the cutout", "content": files("image/png", "application/gzip")}}
 
 
+def packets() -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a path that answers with a packet."""
+    return {200: {"description": "the packet, an Avro container", "content": files("application/avro+binary")}}
+
+
 def files(*media: str) -> Mapping[str, Any]:
     """The `content` of answers that are files."""
     return {kind: {"schema": {"type": "string", "format": "binary"}} for kind in media}

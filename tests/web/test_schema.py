@@ -36,9 +36,13 @@ def _operations() -> list[tuple[str, str, GenerationMode]]:
     return found
 
 
-def _says_nothing(value: object) -> bool:
-    """Whether a parameter travels as an empty text, which counts as not given."""
-    return value in (None, "", "None", []) or (isinstance(value, list) and any(map(_says_nothing, value)))
+def _cannot_be_wrong(case: schemathesis.Case) -> bool:
+    """Whether a parameter that breaks the schema keeps to it in a URL: an empty text counts as not given, and any
+    single value is a list of one.
+    """
+    query = case.query or {}
+    lists = {p.name for p in case.operation.query if any("items" in s for s in p.definition["schema"].get("anyOf", []))}
+    return any(value in (None, "", "None", []) for value in query.values()) or bool(lists & set(query))
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +56,12 @@ def test_answers_are_as_described(served_web: str, session: requests.Session, pa
     operation = schemathesis.openapi.from_dict(create_app(None).openapi())[path][method]
 
     @settings(
-        max_examples=20, deadline=None, phases=[Phase.explicit, Phase.generate],
+        max_examples=8, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck), database=None,
     )  # fmt: skip
     @given(case=operation.as_strategy(mode))
     def ask(case: schemathesis.Case) -> None:
-        assume(mode is GenerationMode.POSITIVE or not any(map(_says_nothing, (case.query or {}).values())))
+        assume(mode is GenerationMode.POSITIVE or not _cannot_be_wrong(case))
         answer = case.call(session=session, base_url=served_web)
         case.validate_response(answer, checks=_CHECKS)
 
