@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from alerce_dagster.classifiers.taxonomy import STAMP_CLASSES
+from alerce_dagster.storage import schema
 from alerce_dagster.storage.database import Database
 from benchmarks.web_database import DETECTIONS, fill, known, served_database
 
@@ -92,6 +93,7 @@ def run(n: int, kind: str, keep: Path | None, night: int) -> dict:
             (folder / "whole").touch()
             found["fill_s"] = round(time.perf_counter() - start, 1)
         with served_database(folder, kind) as url:
+            schema.upgrade(Database(url))  # where the database was kept from before a migration
             environment = os.environ | {"ALERCE_HOME": str(folder), "ALERCE_DATABASE_URL": url}
             with _served(environment) as (pid, port):
                 objects = known(n)

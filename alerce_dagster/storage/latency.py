@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import tables
+from alerce_dagster.storage.queries import rare
 
 MOMENTS = ("exposed", "distributed", "stored", "classified", "published")
 STEPS = (
@@ -37,7 +38,7 @@ def moments(connection: Connection, survey: str, night: date, run_id: str | None
     chosen = (
         sa.select(alert.c.mjd, arrival.c.distributed_mjd, alert.c.batch_id)
         .select_from(joined)
-        .where(alert.c.survey == survey, alert.c.night == night)
+        .where(alert.c.survey == survey, rare(connection, alert.c.night == night))
         .order_by(alert.c.candid)
     )
     if run_id is not None:
@@ -53,7 +54,7 @@ def moments(connection: Connection, survey: str, night: date, run_id: str | None
     for moment, stage in (("stored", "alerts"), ("classified", "classifications")):
         ledger = tables.ledger
         done = sa.select(ledger.c.batch_id, sa.func.min(ledger.c.finished_at)).where(
-            ledger.c.survey == survey, ledger.c.night == night, ledger.c.stage == stage
+            ledger.c.survey == survey, rare(connection, ledger.c.night == night), ledger.c.stage == stage
         )
         found[moment] = _by_batch(connection.execute(done.group_by(ledger.c.batch_id)).all(), batches)
     outbox = tables.outbox

@@ -96,10 +96,17 @@ def detections(connection: Connection, survey: str, oid: str) -> list[dict]:
     return as_dicts(connection.execute(chosen))
 
 
+def rare(connection: Connection, condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """A condition that few rows meet. SQLite keeps no statistics and has to be told, or it may rather read a whole
+    survey in the order of a key that begins with it; PostgreSQL knows.
+    """
+    return sa.func.unlikely(condition) if connection.dialect.name == "sqlite" else condition
+
+
 def rows_of(connection: Connection, table: sa.Table, survey: str, oid: str) -> list[dict]:
     """An object's rows of any table, in the order of the key, or of time where there is one."""
     order = [table.c.mjd] if "mjd" in table.c else []
-    chosen = sa.select(table).where(table.c.survey == survey, table.c.oid == oid)
+    chosen = sa.select(table).where(table.c.survey == survey, rare(connection, table.c.oid == oid))
     ordered = chosen.order_by(*order, *table.primary_key)
     return as_dicts(connection.execute(ordered))
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
+from alerce_dagster.storage import Stores
 from alerce_dagster.web.app import create_app
 
 load_all_checks()
@@ -52,11 +53,15 @@ def session() -> Iterator[requests.Session]:
 
 
 @pytest.mark.parametrize(("path", "method", "mode"), _operations(), ids=lambda part: getattr(part, "value", part))
-def test_answers_are_as_described(served_web: str, session: requests.Session, path: str, method: str, mode) -> None:
+def test_answers_are_as_described(
+    served_web: str, written: Stores, session: requests.Session, path: str, method: str, mode: GenerationMode
+) -> None:
+    if mode is GenerationMode.NEGATIVE and not written.database.is_sqlite:
+        pytest.skip("what breaks the schema is refused before any database is asked")
     operation = schemathesis.openapi.from_dict(create_app(None).openapi())[path][method]
 
     @settings(
-        max_examples=8, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
+        max_examples=6, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck), database=None,
     )  # fmt: skip
     @given(case=operation.as_strategy(mode))
