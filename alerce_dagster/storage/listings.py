@@ -4,6 +4,7 @@ A listing is a table of questions; `page` turns it into one statement. Which nam
 read from text, is not decided here.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +24,7 @@ OBJECT_COLUMNS = tuple(column.name for column in _OBJECT.columns if column.name 
 _NEVER_NULL = ("oid", "n_det", "first_mjd", "last_mjd", "delta_mjd", "probability", "separation")
 _FEW = 5_000  # rows that are sorted in some milliseconds
 _EVERYTHING = 2**62
+_ARCSEC = 206_264.80624709636  # in a radian
 ORDERS = (*OBJECT_COLUMNS, "class_name", "probability", "separation")
 
 
@@ -105,7 +107,7 @@ def _page_of_answers(connection: Connection, listing: Listing) -> list[dict]:
     columns = [*[objects[name] for name in OBJECT_COLUMNS], *[answers[name] for name in CLASS_COLUMNS]]
     same = (answers.survey == chosen.c.survey) & (answers.oid == chosen.c.oid)
     same &= answers.classifier == chosen.c.classifier
-    rows = sa.select(*columns).select_from(
+    rows = _select(tuple(columns)).select_from(
         chosen.join(_CLASS, same).join(_OBJECT, (objects.survey == chosen.c.survey) & (objects.oid == chosen.c.oid))
     )
     return as_dicts(connection.execute(_sorted(rows, listing, answers.probability, answers.oid)))
@@ -201,11 +203,19 @@ def _statement(
         exact = [oid for oid in listing.oids if "*" not in oid]
         patterns = [_like(objects.oid, oid) for oid in listing.oids if "*" in oid]
         conditions.append(sa.or_(*patterns, *([objects.oid.in_(exact)] if exact else [])))
-    chosen = [objects.oid] if counting else list(columns.values())
+    chosen = _select((objects.oid,) if counting else tuple(columns[n] for n in columns if n != "separation"))
+    if "separation" in columns and not counting:
+        chosen = chosen.add_columns(columns["separation"])
     for name in CLASS_COLUMNS:
         columns.setdefault(name, sa.null())
     columns.setdefault("separation", objects.last_mjd)
-    return sa.select(*chosen).select_from(source).where(*conditions), columns
+    return chosen.select_from(source).where(*conditions), columns
+
+
+@lru_cache(maxsize=16)
+def _select(columns: tuple[sa.ColumnElement, ...]) -> sa.Select:
+    """A selection of columns; making one of thirty takes longer than most answers of the database."""
+    return sa.select(*columns)
 
 
 def _like(column: sa.ColumnElement, pattern: str) -> sa.ColumnElement[bool]:
@@ -223,11 +233,20 @@ def _near(cone: Cone) -> sa.CTE:
     ranges = cone_ranges(cone)
     # Few different lengths: a statement of a length that was seen before is not compiled again.
     ranges = ranges + ranges[-1:] * (-len(ranges) % 4)
-    separation = separation_sql(_OBJECT.c.ra, _OBJECT.c.dec, cone.ra, cone.dec)
-    found = sa.select(_OBJECT.c.survey, _OBJECT.c.oid, separation.label("separation")).where(
-        sa.or_(*[_OBJECT.c.healpix.between(a, b) for a, b in ranges]), separation <= cone.radius
+    cells = {f"cell_{k}": cell for k, cell in enumerate(cell for pair in ranges for cell in pair)}
+    haversine = _haversine(_OBJECT.c.ra, _OBJECT.c.dec, cone.ra, cone.dec)
+    found = sa.select(_OBJECT.c.survey, _OBJECT.c.oid, _separation(haversine).label("separation")).where(
+        sa.text(_in_ranges(len(ranges))).bindparams(**cells),
+        haversine <= math.sin(cone.radius / (2 * _ARCSEC)) ** 2,
     )
     return found.cte("near").prefix_with("MATERIALIZED")
+
+
+@lru_cache(maxsize=256)
+def _in_ranges(n: int) -> str:
+    """The condition of a cell in one of n ranges, as text: as many expressions would take longer than the search."""
+    either = " OR ".join(f"object.healpix BETWEEN :cell_{2 * k} AND :cell_{2 * k + 1}" for k in range(n))
+    return f"({either})"
 
 
 @lru_cache(maxsize=256)
@@ -254,14 +273,18 @@ def cone_ranges(cone: Cone) -> list[tuple[int, int]]:
     return joined
 
 
-def separation_sql(ra: sa.ColumnElement, dec: sa.ColumnElement, ra0: float, dec0: float) -> sa.ColumnElement:
-    """Angle in arcsec between columns and a position, all in degrees (haversine)."""
-    half = 0.017453292519943295 / 2
+def _haversine(ra: sa.ColumnElement, dec: sa.ColumnElement, ra0: float, dec0: float) -> sa.ColumnElement:
+    """Square of the sine of half the angle between columns and a position, all in degrees."""
+    half = math.pi / 360
     a = sa.func.sin((dec - dec0) * half)
     b = sa.func.sin((ra - ra0) * half)
-    h = a * a + sa.func.cos(dec * (2 * half)) * sa.func.cos(sa.literal(dec0 * 2 * half)) * b * b
-    safe = sa.case((h > 1.0, sa.literal(1.0)), else_=h)
-    return sa.func.asin(sa.func.sqrt(safe)) * (2 * 206264.80624709636)
+    return a * a + sa.func.cos(dec * (2 * half)) * math.cos(math.radians(dec0)) * b * b
+
+
+def _separation(haversine: sa.ColumnElement) -> sa.ColumnElement:
+    """The angle in arcsec."""
+    safe = sa.case((haversine > 1.0, sa.literal(1.0)), else_=haversine)
+    return sa.func.asin(sa.func.sqrt(safe)) * (2 * _ARCSEC)
 
 
 def classifiers(connection: Connection, survey: str) -> list[tuple[str, str]]:
