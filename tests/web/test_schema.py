@@ -43,7 +43,7 @@ def _cannot_be_wrong(case: schemathesis.Case) -> bool:
     """
     query = case.query or {}
     lists = {p.name for p in case.operation.query if any("items" in s for s in p.definition["schema"].get("anyOf", []))}
-    return any(value in (None, "", "None", []) for value in query.values()) or bool(lists & set(query))
+    return any(value in (None, "", "None", [], {}) for value in query.values()) or bool(lists & set(query))
 
 
 @pytest.fixture(scope="module")
