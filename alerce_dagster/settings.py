@@ -14,6 +14,8 @@ ALERCE_CDS_URL         (the service's own)                         another addre
 ALERCE_DAGSTER_URL     http://127.0.0.1:3000                       the Dagster UI, for links from the web's pages
 ALERCE_WEB_TOKEN       (none)                                      what a person must know to write through the
                                                                    web
+ALERCE_WEB_RATE        (none)                                      how often one client may ask each process of the
+                                                                   web: 300/minute
 ALERCE_SMTP_URL        (none)                                      mail server of the watch lists
 ALERCE_MAIL_FROM       alerce@ and this machine's name             sender of their e-mails
 ALERCE_DIGEST_...      (none)                                      where the digest of a night goes, see
@@ -164,6 +166,11 @@ def web_local_writes() -> bool:
 def web_url() -> str | None:
     """Where the pages are, for links in messages, or None where none is set."""
     return os.environ.get("ALERCE_WEB_URL", "").rstrip("/") or None
+
+
+def web_rate() -> str | None:
+    """How often one client may ask the web, or None where there is no limit."""
+    return os.environ.get("ALERCE_WEB_RATE") or None
 
 
 def web_token() -> str | None:

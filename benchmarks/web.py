@@ -1,79 +1,40 @@
-"""The web under fifty readers: a made-up database of many objects, the server in a process of its own, p90 by question.
+"""The web under fifty readers: a made-up database of many objects, the server in processes of its own, p90 by question.
 
-    python -m benchmarks.web OBJECTS sqlite|postgresql
+    python -m benchmarks.web OBJECTS sqlite|postgresql [--keep FOLDER] [--night ALERTS]
 
-Twenty detections an object. The database is made, and removed afterwards. Every reader asks again as soon as it was
-answered, so what is measured is the server's capacity: with pauses between, as people make them, an answer takes what
-`alone` says. `health`, which asks the database for nothing, is the reference: on a busy machine compare with it.
+With `--keep` the database stays in a folder and is asked again the next time; else it is removed. With `--night` all is
+asked once more while `alerce-dagster run` stores a simulated night in the same database.
+
+Every reader asks again as soon as it was answered, so what is measured is the server's capacity: with pauses between,
+as people make them, an answer takes what `alone` says. `health`, which asks the database for next to nothing, is the
+reference: on a busy machine compare with it.
 """
 
+import argparse
 import asyncio
+import itertools
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from alerce_dagster.classifiers.taxonomy import STAMP_CLASSES
-from alerce_dagster.storage import queries, schema, tables
-from alerce_dagster.storage.database import APPEND, Database
+from alerce_dagster.storage import schema
+from alerce_dagster.storage.database import Database
+from benchmarks.web_database import DETECTIONS, fill, known, served_database
 
-READERS, SECONDS, DETECTIONS = 50, 6.0, 20
+READERS, SECONDS = 50, 6.0
 KINDS = ("health", "list", "class", "cone", "object", "light curve", "object page", "explorer page")
-_CHUNK = 20_000
-
-
-def fill(database: Database, n: int) -> dict[str, np.ndarray]:
-    """Objects all over the sky with detections and answers; returns what to ask for."""
-    random = np.random.default_rng(1)
-    ra, dec = random.uniform(0, 360, n), np.degrees(np.arcsin(random.uniform(-1, 1, n)))
-    oids = np.array([f"ZTF18{i:07d}" for i in range(n)])
-    last = random.uniform(60000, 60400, n)
-    for start in range(0, n, _CHUNK):
-        rows = slice(start, min(start + _CHUNK, n))
-        k = rows.stop - rows.start
-        with database.writing() as connection:
-            objects = {
-                "oid": oids[rows], "ra": ra[rows], "dec": dec[rows], "n_det": random.geometric(0.05, k),
-                "n_forced": np.zeros(k, int), "n_non_det": np.zeros(k, int), "first_mjd": last[rows] - 100,
-                "last_mjd": last[rows], "delta_mjd": np.full(k, 100.0),
-                "healpix": queries.healpix_cells(ra[rows], dec[rows]),
-            }  # fmt: skip
-            _write(database, connection, tables.object_, objects, k)
-            p = random.dirichlet(np.full(len(STAMP_CLASSES), 0.3), k)
-            texts = [json.dumps(dict(zip(STAMP_CLASSES, row, strict=True))) for row in p.round(5).tolist()]
-            answers = {
-                "oid": oids[rows], "classifier": np.full(k, "stamp_classifier"),
-                "class_name": np.array(STAMP_CLASSES)[p.argmax(axis=1)], "probability": p.max(axis=1),
-                "probabilities": texts,
-                "n_alerts": np.ones(k, int), "last_mjd": last[rows], "model": np.full(k, "a" * 64),
-            }  # fmt: skip
-            _write(database, connection, tables.object_class, answers, k)
-            m = k * DETECTIONS
-            detections = {
-                "oid": np.repeat(oids[rows], DETECTIONS),
-                "candid": 10**18 + np.arange(start * DETECTIONS, rows.stop * DETECTIONS),
-                "mjd": np.repeat(last[rows], DETECTIONS) - np.tile(np.arange(DETECTIONS)[::-1] * 5.0, k),
-                "band": np.tile(["g", "r"], m // 2), "ra": np.repeat(ra[rows], DETECTIONS),
-                "dec": np.repeat(dec[rows], DETECTIONS), "mag": random.normal(18, 1, m), "mag_err": np.full(m, 0.1),
-                "positive": np.ones(m, bool), "has_stamp": np.ones(m, bool), "mag_corr": random.normal(17, 1, m),
-                "mag_corr_err_ext": np.full(m, 0.1), "corrected": np.ones(m, bool), "real_bogus": np.full(m, 0.9),
-            }  # fmt: skip
-            _write(database, connection, tables.detection, detections, m)
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("ANALYZE")
-    return {"oid": oids, "ra": ra, "dec": dec}
-
-
-def _write(database: Database, connection, table, columns: dict, n: int) -> None:
-    database.write(connection, table, pa.table({"survey": ["ztf"] * n, **columns}), APPEND)
+_PROGRAM = str(Path(sys.executable).parent / "alerce-dagster")
 
 
 def questions(known: dict[str, np.ndarray], kind: str, i: int) -> str:
@@ -111,42 +72,71 @@ async def _reader(port: int, kind: str, known: dict, numbers, until: float, time
 
 async def ask(port: int, kind: str, known: dict, readers: int, seconds: float) -> list[float]:
     """Seconds of every answer, by so many readers at once."""
-    import itertools
-
     numbers, times = itertools.count(), []
     until = time.perf_counter() + seconds
     await asyncio.gather(*[_reader(port, kind, known, numbers, until, times) for _ in range(readers)])
     return times
 
 
-def run(n: int, kind: str) -> dict:
-    """Fill a new database, serve, ask."""
-    with tempfile.TemporaryDirectory(prefix="alerce-bench-") as folder, ExitStack() as stack:
-        url = f"sqlite:///{folder}/alerce.db"
-        if kind == "postgresql":
-            from tests.postgres import running_server
+def run(n: int, kind: str, keep: Path | None, night: int) -> dict:
+    """Fill a database, or take the one that was kept; serve; ask."""
+    folder = (keep or Path(tempfile.mkdtemp(prefix="alerce-bench-"))) / f"{kind}-{n}"
+    found: dict = {"objects": n, "detections": n * DETECTIONS, "database": kind}
+    try:
+        if not (folder / "whole").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            start = time.perf_counter()
+            with served_database(folder, kind) as url:
+                database = Database(url)
+                fill(database, n)
+                database.engine.dispose()
+            (folder / "whole").touch()
+            found["fill_s"] = round(time.perf_counter() - start, 1)
+        with served_database(folder, kind) as url:
+            schema.upgrade(Database(url))  # where the database was kept from before a migration
+            environment = os.environ | {"ALERCE_HOME": str(folder), "ALERCE_DATABASE_URL": url}
+            with _served(environment) as (pid, port):
+                objects = known(n)
+                found["answers"] = {name: _measured(pid, port, name, objects) for name in KINDS}
+                if night:
+                    with _night(environment, night) as running:
+                        found["while_a_night_runs"] = {
+                            name: _measured(pid, port, name, objects) for name in KINDS if running.poll() is None
+                        }
+    finally:
+        if keep is None:
+            shutil.rmtree(folder.parent)
+    return found
 
-            url = stack.enter_context(running_server())
-        database = Database(url)
-        schema.upgrade(database)
-        start = time.perf_counter()
-        known = fill(database, n)
-        found: dict = {"objects": n, "detections": n * DETECTIONS, "database": kind}
-        found["fill_s"] = round(time.perf_counter() - start, 1)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        environment = os.environ | {"ALERCE_HOME": folder, "ALERCE_DATABASE_URL": url}
-        command = [str(Path(sys.executable).parent / "alerce-dagster"), "serve", "--workers", "2", "--port", str(port)]
-        server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-        try:
-            _wait(port)
-            found["answers"] = {kind: _measured(server.pid, port, kind, known) for kind in KINDS}
-        finally:
-            server.terminate()
-            server.wait(30)
-            database.engine.dispose()
-        return found
+
+@contextmanager
+def _served(environment: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """The web by two processes; yields the process and the port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [_PROGRAM, "serve", "--workers", "2", "--port", str(port)]
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        _wait(port)
+        yield server.pid, port
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@contextmanager
+def _night(environment: dict[str, str], alerts: int) -> Iterator[subprocess.Popen]:
+    """A simulated night that no database has seen, being stored at low priority; yields the process."""
+    with tempfile.TemporaryDirectory(prefix="alerce-night-") as folder:
+        seed = str(time.time_ns() % 2**31)
+        simulate = [_PROGRAM, "simulate", "--alerts", str(alerts), "--seed", seed, "--archive", "--out", folder]
+        subprocess.run(simulate, check=True, stdout=subprocess.DEVNULL)
+        command = ["nice", _PROGRAM, "run", folder]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as night:
+            yield night
+            night.terminate()
+            night.communicate()
 
 
 def _measured(pid: int, port: int, kind: str, known: dict[str, np.ndarray]) -> dict[str, float]:
@@ -188,4 +178,10 @@ def _wait(port: int) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(int(sys.argv[1]), sys.argv[2])))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.web")
+    parser.add_argument("objects", type=int)
+    parser.add_argument("database", choices=["sqlite", "postgresql"])
+    parser.add_argument("--keep", type=Path, help="folder in which the database stays")
+    parser.add_argument("--night", type=int, default=0, help="alerts of a night that runs meanwhile")
+    options = parser.parse_args()
+    print(json.dumps(run(options.objects, options.database, options.keep, options.night)))

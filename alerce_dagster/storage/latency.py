@@ -4,14 +4,16 @@ When an alert was distributed is kept with it (the message's Kafka timestamp); w
 its batch's ledger entries were, and when it was published is when Kafka committed its batch's parcel.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import tables
+from alerce_dagster.storage.queries import rare
 
 MOMENTS = ("exposed", "distributed", "stored", "classified", "published")
 STEPS = (
@@ -36,7 +38,7 @@ def moments(connection: Connection, survey: str, night: date, run_id: str | None
     chosen = (
         sa.select(alert.c.mjd, arrival.c.distributed_mjd, alert.c.batch_id)
         .select_from(joined)
-        .where(alert.c.survey == survey, alert.c.night == night)
+        .where(alert.c.survey == survey, rare(connection, alert.c.night == night))
         .order_by(alert.c.candid)
     )
     if run_id is not None:
@@ -52,7 +54,7 @@ def moments(connection: Connection, survey: str, night: date, run_id: str | None
     for moment, stage in (("stored", "alerts"), ("classified", "classifications")):
         ledger = tables.ledger
         done = sa.select(ledger.c.batch_id, sa.func.min(ledger.c.finished_at)).where(
-            ledger.c.survey == survey, ledger.c.night == night, ledger.c.stage == stage
+            ledger.c.survey == survey, rare(connection, ledger.c.night == night), ledger.c.stage == stage
         )
         found[moment] = _by_batch(connection.execute(done.group_by(ledger.c.batch_id)).all(), batches)
     outbox = tables.outbox
@@ -79,6 +81,41 @@ def percentiles(steps: dict[str, np.ndarray]) -> dict[str, dict[int, float]]:
         for step, seconds in steps.items()
         if len(seconds)
     }
+
+
+def of_alert(alert: Mapping[str, Any], published_at: datetime | None) -> dict[str, float | None]:
+    """Seconds of each of STEPS, called "a to b", of one alert, None where a moment is not known or has not come.
+
+    `alert` has `mjd`, `distributed_mjd` and `stages`, its batch's ledger entries with `stage` and `finished_at`.
+    """
+    first: dict[str, float] = {}
+    for entry in alert["stages"]:
+        moment = _mjd(entry["finished_at"])
+        first[entry["stage"]] = min(moment, first.get(entry["stage"], moment))
+    found = {
+        "exposed": alert["mjd"],
+        "distributed": alert["distributed_mjd"],
+        "stored": first.get("alerts"),
+        "classified": first.get("classifications"),
+        "published": _mjd(published_at) if published_at else None,
+    }
+    steps: dict[str, float | None] = {}
+    for begin, end in STEPS:
+        known = found[begin] is not None and found[end] is not None
+        steps[f"{begin} to {end}"] = round((found[end] - found[begin]) * 86_400, 3) if known else None
+    return steps
+
+
+def published(connection: Connection, survey: str, batches: Sequence[str]) -> dict[str, datetime]:
+    """When what was found in each batch was first published; batches of which nothing was are missing."""
+    outbox = tables.outbox.c
+    chosen = (
+        sa.select(outbox.batch_id, sa.func.min(outbox.published_at))
+        .where(outbox.survey == survey, outbox.batch_id.in_(batches), outbox.topic.startswith("object_updates"))
+        .where(outbox.published_at.is_not(None))
+        .group_by(outbox.batch_id)
+    )
+    return {batch: moment for batch, moment in connection.execute(chosen).all()}
 
 
 def _by_batch(rows: Sequence, batches: Sequence[str]) -> np.ndarray:

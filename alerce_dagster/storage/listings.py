@@ -4,6 +4,7 @@ A listing is a table of questions; `page` turns it into one statement. Which nam
 read from text, is not decided here.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import tables
-from alerce_dagster.storage.queries import HEALPIX_ORDER, as_dicts
+from alerce_dagster.storage.queries import HEALPIX_ORDER, as_dicts, rare
 
 Range = tuple[float | None, float | None]
 
@@ -21,6 +22,9 @@ _OBJECT, _CLASS = tables.object_, tables.object_class
 CLASS_COLUMNS = ("classifier", "class_name", "probability", "model", "n_alerts")
 OBJECT_COLUMNS = tuple(column.name for column in _OBJECT.columns if column.name not in ("survey", "healpix"))
 _NEVER_NULL = ("oid", "n_det", "first_mjd", "last_mjd", "delta_mjd", "probability", "separation")
+_FEW = 5_000  # rows that are sorted in some milliseconds
+_EVERYTHING = 2**62
+_ARCSEC = 206_264.80624709636  # in a radian
 ORDERS = (*OBJECT_COLUMNS, "class_name", "probability", "separation")
 
 
@@ -63,19 +67,50 @@ def page(connection: Connection, listing: Listing) -> list[dict]:
 
     Ordered by probability it holds only objects that have one.
     """
-    statement, columns = _statement(listing)
+    if _by_answers_alone(listing):
+        return _page_of_answers(connection, listing)
+    statement, columns = _statement(listing, wide=_wide(connection, listing))
     key = _CLASS.c.oid if listing.order_by == "probability" else _OBJECT.c.oid
-    ordered = []
-    for name, column in ((listing.order_by, columns[listing.order_by]), ("oid", key)):
-        direction = column.desc() if listing.descending else column.asc()
-        # PostgreSQL reads an index backwards only where nulls may stay where the index has them.
-        ordered.append(direction if name in _NEVER_NULL else direction.nulls_last())
-    statement = statement.order_by(*ordered).limit(listing.limit).offset(listing.offset)
-    rows = as_dicts(connection.execute(statement))
+    rows = as_dicts(connection.execute(_paged(statement, listing, columns[listing.order_by], key)))
     if listing.classifier and rows and "class_name" not in rows[0]:
         given = _answers(connection, listing, [row["oid"] for row in rows])
         rows = [row | given.get(row["oid"], dict.fromkeys(CLASS_COLUMNS)) for row in rows]
     return rows
+
+
+def _paged(statement: sa.Select, listing: Listing, by: sa.ColumnElement, key: sa.ColumnElement) -> sa.Select:
+    return _sorted(statement, listing, by, key).limit(listing.limit).offset(listing.offset)
+
+
+def _sorted(statement: sa.Select, listing: Listing, by: sa.ColumnElement, key: sa.ColumnElement) -> sa.Select:
+    ordered = []
+    for name, column in ((listing.order_by, by), ("oid", key)):
+        direction = column.desc() if listing.descending else column.asc()
+        # PostgreSQL reads an index backwards only where nulls may stay where the index has them.
+        ordered.append(direction if name in _NEVER_NULL else direction.nulls_last())
+    return statement.order_by(*ordered)
+
+
+def _by_answers_alone(listing: Listing) -> bool:
+    """Whether nothing of the objects themselves decides which they are, or in what order."""
+    ranges = [*_within(_OBJECT.c.n_det, listing.n_det), *_within(_OBJECT.c.first_mjd, listing.first_mjd)]
+    ranges += _within(_OBJECT.c.last_mjd, listing.last_mjd)
+    return listing.order_by == "probability" and not (listing.cone or listing.oids or ranges)
+
+
+def _page_of_answers(connection: Connection, listing: Listing) -> list[dict]:
+    """The keys of the page out of an index of the answers alone, so that the pages before it cost next to nothing."""
+    answers, objects = _CLASS.c, _OBJECT.c
+    keys = sa.select(answers.survey, answers.oid, answers.classifier)
+    keys = keys.where(*_about_answers(listing), answers.probability.is_not(None))
+    chosen = _paged(keys, listing, answers.probability, answers.oid).cte("chosen").prefix_with("MATERIALIZED")
+    columns = [*[objects[name] for name in OBJECT_COLUMNS], *[answers[name] for name in CLASS_COLUMNS]]
+    same = (answers.survey == chosen.c.survey) & (answers.oid == chosen.c.oid)
+    same &= answers.classifier == chosen.c.classifier
+    rows = _select(tuple(columns)).select_from(
+        chosen.join(_CLASS, same).join(_OBJECT, (objects.survey == chosen.c.survey) & (objects.oid == chosen.c.oid))
+    )
+    return as_dicts(connection.execute(_sorted(rows, listing, answers.probability, answers.oid)))
 
 
 def _answers(connection: Connection, listing: Listing, oids: list[str]) -> dict[str, dict]:
@@ -89,11 +124,57 @@ def _answers(connection: Connection, listing: Listing, oids: list[str]) -> dict[
 
 def count(connection: Connection, listing: Listing) -> int:
     """How many rows all pages together have."""
+    if _by_answers_alone(listing):
+        of_answers = sa.select(sa.func.count()).select_from(_CLASS).where(*_about_answers(listing))
+        return connection.scalar(of_answers.where(_CLASS.c.probability.is_not(None))) or 0
     statement, _ = _statement(listing, counting=True)
     return connection.scalar(sa.select(sa.func.count()).select_from(statement.subquery())) or 0
 
 
-def _statement(listing: Listing, *, counting: bool = False) -> tuple[sa.Select, dict[str, sa.ColumnElement]]:
+def _wide(connection: Connection, listing: Listing) -> frozenset[str]:
+    """Filters by a range that many objects pass, which must not lead on SQLite.
+
+    It knows nothing of how many rows a range holds, takes the range's index and sorts all it finds. A look at the first
+    few thousand tells: fewer are sorted in no time, and where there are more, the order's own index soon has a page of
+    them. PostgreSQL keeps statistics and needs no help.
+    """
+    if connection.dialect.name != "sqlite" or listing.cone or listing.oids:
+        return frozenset()
+    found = set()
+    for name, span in (("n_det", listing.n_det), ("first_mjd", listing.first_mjd), ("last_mjd", listing.last_mjd)):
+        conditions = _within(_OBJECT.c[name], span)
+        if conditions and name != listing.order_by:
+            first = sa.select(sa.literal(1)).where(_OBJECT.c.survey == listing.survey, *conditions).limit(_FEW)
+            if connection.scalar(sa.select(sa.func.count()).select_from(first.subquery())) == _FEW:
+                found.add(name)
+    return frozenset(found)
+
+
+def _within(column: sa.ColumnElement, span: Range) -> list[sa.ColumnElement[bool]]:
+    """Conditions for a range; none for an end that everything is within, as forms send it."""
+    low, high = span
+    conditions = [column >= low] if low is not None and low > 0 else []
+    return conditions + ([column <= high] if high is not None and high < _EVERYTHING else [])
+
+
+def _about_answers(listing: Listing) -> list[sa.ColumnElement[bool]]:
+    """Conditions on the answers themselves."""
+    answers = _CLASS.c
+    conditions = [answers.survey == listing.survey]
+    if listing.classifier and not listing.every_classifier:
+        conditions.append(answers.classifier == listing.classifier)
+    if listing.class_name is not None:
+        conditions.append(answers.class_name == listing.class_name)
+    if listing.probability is not None:
+        conditions.append(answers.probability >= listing.probability)
+    if listing.model is not None:
+        conditions.append(answers.model.startswith(listing.model, autoescape=True))
+    return conditions
+
+
+def _statement(
+    listing: Listing, *, counting: bool = False, wide: frozenset[str] = frozenset()
+) -> tuple[sa.Select, dict[str, sa.ColumnElement]]:
     objects, answers = _OBJECT.c, _CLASS.c
     columns: dict[str, sa.ColumnElement] = {name: objects[name] for name in OBJECT_COLUMNS}
     source: sa.FromClause = _OBJECT
@@ -113,35 +194,28 @@ def _statement(listing: Listing, *, counting: bool = False) -> tuple[sa.Select, 
         columns |= {name: answers[name] for name in CLASS_COLUMNS}
         if asked:
             # Said of both tables, so that either one's index may lead.
-            conditions.append(answers.survey == listing.survey)
-            if listing.classifier:
-                conditions.append(answers.classifier == listing.classifier)
+            conditions += _about_answers(listing)
     if ranked:
         conditions.append(answers.probability.is_not(None))
-    if listing.class_name is not None:
-        conditions.append(answers.class_name == listing.class_name)
-    if listing.probability is not None:
-        conditions.append(answers.probability >= listing.probability)
-    if listing.model is not None:
-        conditions.append(answers.model.startswith(listing.model, autoescape=True))
-    for column, (low, high) in (
-        (objects.n_det, listing.n_det),
-        (objects.first_mjd, listing.first_mjd),
-        (objects.last_mjd, listing.last_mjd),
-    ):
-        if low is not None:
-            conditions.append(column >= low)
-        if high is not None:
-            conditions.append(column <= high)
+    for name, span in (("n_det", listing.n_det), ("first_mjd", listing.first_mjd), ("last_mjd", listing.last_mjd)):
+        conditions += _within(objects[name] + 0 if name in wide else objects[name], span)  # a sum has no index
     if listing.oids:
         exact = [oid for oid in listing.oids if "*" not in oid]
         patterns = [_like(objects.oid, oid) for oid in listing.oids if "*" in oid]
         conditions.append(sa.or_(*patterns, *([objects.oid.in_(exact)] if exact else [])))
-    chosen = [objects.oid] if counting else list(columns.values())
+    chosen = _select((objects.oid,) if counting else tuple(columns[n] for n in columns if n != "separation"))
+    if "separation" in columns and not counting:
+        chosen = chosen.add_columns(columns["separation"])
     for name in CLASS_COLUMNS:
         columns.setdefault(name, sa.null())
     columns.setdefault("separation", objects.last_mjd)
-    return sa.select(*chosen).select_from(source).where(*conditions), columns
+    return chosen.select_from(source).where(*conditions), columns
+
+
+@lru_cache(maxsize=16)
+def _select(columns: tuple[sa.ColumnElement, ...]) -> sa.Select:
+    """A selection of columns; making one of thirty takes longer than most answers of the database."""
+    return sa.select(*columns)
 
 
 def _like(column: sa.ColumnElement, pattern: str) -> sa.ColumnElement[bool]:
@@ -159,11 +233,20 @@ def _near(cone: Cone) -> sa.CTE:
     ranges = cone_ranges(cone)
     # Few different lengths: a statement of a length that was seen before is not compiled again.
     ranges = ranges + ranges[-1:] * (-len(ranges) % 4)
-    separation = separation_sql(_OBJECT.c.ra, _OBJECT.c.dec, cone.ra, cone.dec)
-    found = sa.select(_OBJECT.c.survey, _OBJECT.c.oid, separation.label("separation")).where(
-        sa.or_(*[_OBJECT.c.healpix.between(a, b) for a, b in ranges]), separation <= cone.radius
+    cells = {f"cell_{k}": cell for k, cell in enumerate(cell for pair in ranges for cell in pair)}
+    haversine = _haversine(_OBJECT.c.ra, _OBJECT.c.dec, cone.ra, cone.dec)
+    found = sa.select(_OBJECT.c.survey, _OBJECT.c.oid, _separation(haversine).label("separation")).where(
+        sa.text(_in_ranges(len(ranges))).bindparams(**cells),
+        haversine <= math.sin(cone.radius / (2 * _ARCSEC)) ** 2,
     )
     return found.cte("near").prefix_with("MATERIALIZED")
+
+
+@lru_cache(maxsize=256)
+def _in_ranges(n: int) -> str:
+    """The condition of a cell in one of n ranges, as text: as many expressions would take longer than the search."""
+    either = " OR ".join(f"object.healpix BETWEEN :cell_{2 * k} AND :cell_{2 * k + 1}" for k in range(n))
+    return f"({either})"
 
 
 @lru_cache(maxsize=256)
@@ -190,14 +273,18 @@ def cone_ranges(cone: Cone) -> list[tuple[int, int]]:
     return joined
 
 
-def separation_sql(ra: sa.ColumnElement, dec: sa.ColumnElement, ra0: float, dec0: float) -> sa.ColumnElement:
-    """Angle in arcsec between columns and a position, all in degrees (haversine)."""
-    half = 0.017453292519943295 / 2
+def _haversine(ra: sa.ColumnElement, dec: sa.ColumnElement, ra0: float, dec0: float) -> sa.ColumnElement:
+    """Square of the sine of half the angle between columns and a position, all in degrees."""
+    half = math.pi / 360
     a = sa.func.sin((dec - dec0) * half)
     b = sa.func.sin((ra - ra0) * half)
-    h = a * a + sa.func.cos(dec * (2 * half)) * sa.func.cos(sa.literal(dec0 * 2 * half)) * b * b
-    safe = sa.case((h > 1.0, sa.literal(1.0)), else_=h)
-    return sa.func.asin(sa.func.sqrt(safe)) * (2 * 206264.80624709636)
+    return a * a + sa.func.cos(dec * (2 * half)) * math.cos(math.radians(dec0)) * b * b
+
+
+def _separation(haversine: sa.ColumnElement) -> sa.ColumnElement:
+    """The angle in arcsec."""
+    safe = sa.case((haversine > 1.0, sa.literal(1.0)), else_=haversine)
+    return sa.func.asin(sa.func.sqrt(safe)) * (2 * _ARCSEC)
 
 
 def classifiers(connection: Connection, survey: str) -> list[tuple[str, str]]:
@@ -226,7 +313,7 @@ def classes(connection: Connection, survey: str, classifier: str, model: str) ->
     chosen = sa.select(_CLASS.c.probabilities).where(
         _CLASS.c.survey == survey,
         _CLASS.c.classifier == classifier,
-        _CLASS.c.model == model,
+        rare(connection, _CLASS.c.model == model),
         _CLASS.c.class_name.is_not(None),
     )
     return sorted(connection.scalar(chosen.limit(1)) or {})

@@ -11,6 +11,7 @@ from alerce_dagster.errors import InputError
 from alerce_dagster.storage import Stores, tables
 
 HEALPIX_ORDER = 29
+PROVENANCE = ("candid", "mjd", "band", "night", "batch_id", "file_row", "content_hash", "schema_version")
 
 
 def healpix_cells(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
@@ -95,10 +96,17 @@ def detections(connection: Connection, survey: str, oid: str) -> list[dict]:
     return as_dicts(connection.execute(chosen))
 
 
+def rare(connection: Connection, condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """A condition that few rows meet. SQLite keeps no statistics and has to be told, or it may rather read a whole
+    survey in the order of a key that begins with it; PostgreSQL knows.
+    """
+    return sa.func.unlikely(condition) if connection.dialect.name == "sqlite" else condition
+
+
 def rows_of(connection: Connection, table: sa.Table, survey: str, oid: str) -> list[dict]:
     """An object's rows of any table, in the order of the key, or of time where there is one."""
     order = [table.c.mjd] if "mjd" in table.c else []
-    chosen = sa.select(table).where(table.c.survey == survey, table.c.oid == oid)
+    chosen = sa.select(table).where(table.c.survey == survey, rare(connection, table.c.oid == oid))
     ordered = chosen.order_by(*order, *table.primary_key)
     return as_dicts(connection.execute(ordered))
 
@@ -115,8 +123,7 @@ def provenance(connection: Connection, survey: str, oid: str) -> list[dict]:
     alert, batch, ledger, arrival = tables.alert, tables.batch, tables.ledger, tables.alert_arrival
     chosen = (
         sa.select(
-            *[alert.c[name] for name in ("candid", "mjd", "band", "night", "batch_id", "file_row", "content_hash")],
-            alert.c.schema_version,
+            *[alert.c[name] for name in PROVENANCE],
             batch.c.file,
             batch.c.created_at.label("stored_at"),
             batch.c.run_id,

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from fastapi import Depends, HTTPException, Request
 from sqlalchemy.engine import Connection
 
+from alerce_dagster.catalogs.library import Library
 from alerce_dagster.settings import Settings, web_token
 from alerce_dagster.storage import Stores, listings
 from alerce_dagster.storage.archive import Archive
@@ -34,6 +35,7 @@ class Access:
     open_writes: bool = False
     releases: Path = Path("releases")
     """Folder of the products made of data releases; it need not be there."""
+    library: Library | None = None
     _remembered: dict[str, tuple[float, dict[str, list[str]]]] = field(default_factory=dict)
 
     def classes(self, connection: Connection, survey: str) -> dict[str, list[str]]:
@@ -54,10 +56,9 @@ class Access:
     def to(cls, settings: Settings, *, open_writes: bool = False) -> "Access":
         """Open a deployment's stores; nothing is connected to yet."""
         reader = Database(settings.database_url, seconds_per_query=SECONDS_PER_QUERY)
-        return cls(
-            Stores(reader, Archive(settings.archive_url)), Database(settings.database_url), web_token(), open_writes,
-            settings.releases,
-        )  # fmt: skip
+        stores = Stores(reader, Archive(settings.archive_url))
+        library = Library(settings.catalogs)
+        return cls(stores, Database(settings.database_url), web_token(), open_writes, settings.releases, library)
 
     def may_write(self, request: Request) -> None:
         """Let a write through or refuse it.

@@ -4,11 +4,10 @@ Every error has the same body, the one ALeRCE's client reads: `detail`, one sent
 a parameter is at fault.
 """
 
-import json
 from collections.abc import Callable
-from datetime import date, datetime
 from typing import Any
 
+import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -30,18 +29,13 @@ class NotStored(Exception):
 
 
 class Json(Response):
-    """JSON; times in ISO 8601. Answers are built here, so nothing is validated twice."""
+    """JSON; times in ISO 8601, NaN as null. Answers are built here, so nothing is validated twice."""
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return json.dumps(content, default=_text, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _text(value: object) -> str:
-    if isinstance(value, date | datetime):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no JSON")
+        # SQLAlchemy's names of columns are a subclass of text, which orjson takes for keys only if told.
+        return orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS)
 
 
 def failed(status: int, detail: str, errors: object = None) -> Json:
@@ -49,7 +43,8 @@ def failed(status: int, detail: str, errors: object = None) -> Json:
     return Json({"status": status, "code": status, "detail": detail, "errors": errors or {}}, status)
 
 
-_APIS = ("/api/", "/ztf/", "/alerts/", "/v2/", "/get_")
+_ROOMS = ("object", "lightcurve", "probability", "classifier", "magstat", "crossmatch", "stamps")
+_APIS = ("/api/", "/ztf/", "/alerts/", "/v2/", "/get_", "/catshtm/", *(f"/{room}_api/" for room in _ROOMS))
 ErrorPage = Callable[[Request, int, str], Response]
 
 
@@ -66,7 +61,8 @@ def explain_errors(app: FastAPI, error_page: ErrorPage) -> None:
         reasons = {}
         for fault in error.errors():
             where = [str(part) for part in fault["loc"][1:]] or [str(fault["loc"][0])]
-            reasons[".".join(where)] = str(fault["msg"])
+            name = ".".join(where).encode("utf-8", "replace").decode()  # half a surrogate pair has no JSON
+            reasons[name] = str(fault["msg"])
         return answer(request, 400, "; ".join(f"{name}: {reason}" for name, reason in reasons.items()), reasons)
 
     @app.exception_handler(BadRequest)

@@ -11,33 +11,68 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field, field_validator
 from starlette.responses import Response
 
-from alerce_dagster.storage import ledger, listings, queries, tables, triage
+from alerce_dagster.storage import latency, ledger, listings, queries, tables, triage
 from alerce_dagster.storage.candidates import candidates as candidates_of
 from alerce_dagster.storage.listings import Listing
-from alerce_dagster.web import nights, stamps
+from alerce_dagster.web import describe, nights, stamps
 from alerce_dagster.web import parameters as p
 from alerce_dagster.web.access import Reading
 from alerce_dagster.web.answers import BadRequest, Json, NotStored
 from alerce_dagster.web.downloads import Format, answer
 
-
-def known_parameters(request: Request) -> None:
-    known = {name.alias for name in request.scope["route"].dependant.query_params}
-    for name in request.query_params:
-        if name not in known:
-            raise BadRequest(name[:40], f"is not a parameter here; known: {', '.join(sorted(known)) or 'none'}")
-
-
-router = APIRouter(prefix="/api/v1", tags=["v1"], dependencies=[Depends(known_parameters)])
+router = APIRouter(prefix="/api/v1", tags=["v1"], dependencies=[Depends(p.known_parameters)])
 writes = APIRouter(prefix="/api/v1", tags=["decisions"])
 
 SurveyName = Annotated[str, Query(pattern="^ztf$", description="ztf")]
 _LONG = ("candid", "parent_candid", "alert_ps1_id_1")
 OBJECT_FIELDS = [tables.object_.c[name] for name in listings.OBJECT_COLUMNS]
 ANSWER_FIELDS = [tables.object_class.c[name] for name in listings.CLASS_COLUMNS]
+_NUMBER, _COUNT, _YES_NO = {"type": ["number", "null"]}, {"type": "integer"}, {"type": "boolean"}
+_PAGE = describe.row(
+    page=_COUNT,
+    has_next=_YES_NO,
+    items=describe.listed(
+        describe.row(*OBJECT_FIELDS)
+        | {"description": "with the answer of one classifier, and, in a cone, the separation in arcsec"}
+    ),
+)
+_PROVENANCE = describe.row(
+    *[tables.alert.c[name] for name in queries.PROVENANCE],
+    tables.batch.c.file,
+    tables.batch.c.run_id,
+    distributed_mjd=_NUMBER | {"description": "when the survey's stream said it was sent, MJD"},
+    latency=describe.LATENCY,
+    stages=describe.listed(describe.row(*[tables.ledger.c[n] for n in ("stage", "version", "run_id", "finished_at")])),
+)
+_NIGHT = describe.row(night={"type": "string", "format": "date"}, n_packets=_COUNT, complete=_YES_NO)
+_BOOKS = describe.row(
+    night={"type": "string", "format": "date"},
+    n_packets=_COUNT,
+    n_bytes=_COUNT,
+    n_batches=_COUNT,
+    complete=_YES_NO,
+    stages=describe.listed(
+        describe.row(
+            *[tables.ledger.c[name] for name in ("stage", "n_in", "n_out", "n_known", "n_aside", "reasons")],
+            balances=_YES_NO,
+            batches_done=_COUNT,
+        )
+    ),
+    classes={"type": "object", "description": "alerts by the class that each classifier gave them"},
+)
+_CANDIDATE = describe.row(
+    *OBJECT_FIELDS[:2],
+    *ANSWER_FIELDS,
+    candid={"type": "string"},
+    alert_mjd=_NUMBER,
+    alert_mag=_NUMBER,
+    n_tonight=_COUNT,
+)
 
 
-@router.get("/objects", summary="Objects by identifier, class, numbers and place")
+@router.get(
+    "/objects", summary="Objects by identifier, class, numbers and place", responses=describe.table_or_file(_PAGE)
+)
 def objects(
     access: Reading,
     survey: SurveyName = "ztf",
@@ -91,7 +126,18 @@ def objects(
     return Json({"page": page, "has_next": len(found) > page_size, "items": found[:page_size]})
 
 
-@router.get("/objects/{oid}", summary="An object: statistics, answers of every classifier, decisions")
+@router.get(
+    "/objects/{oid}",
+    summary="An object: statistics, answers of every classifier, decisions",
+    responses=describe.json(
+        describe.row(
+            object=describe.row(*OBJECT_FIELDS),
+            bands=describe.listed(describe.row(tables.magstat)),
+            answers=describe.listed(describe.row(tables.object_class)),
+            decisions=describe.listed(describe.row(tables.triage)),
+        )
+    ),
+)
 def one_object(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
         found = _required(connection, survey, oid)
@@ -105,29 +151,54 @@ def one_object(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
         )
 
 
-@router.get("/objects/{oid}/detections", summary="Detections")
+@router.get(
+    "/objects/{oid}/detections",
+    summary="Detections",
+    responses=describe.table_or_file(describe.listed(describe.row(tables.detection))),
+)
 def detections(access: Reading, oid: p.Oid, survey: SurveyName = "ztf", kind: Format = "json") -> Response:
     return _photometry(access, tables.detection, survey, oid, kind)
 
 
-@router.get("/objects/{oid}/non_detections", summary="Upper limits")
+@router.get(
+    "/objects/{oid}/non_detections",
+    summary="Upper limits",
+    responses=describe.table_or_file(describe.listed(describe.row(tables.non_detection))),
+)
 def non_detections(access: Reading, oid: p.Oid, survey: SurveyName = "ztf", kind: Format = "json") -> Response:
     return _photometry(access, tables.non_detection, survey, oid, kind)
 
 
-@router.get("/objects/{oid}/forced_photometry", summary="Forced photometry")
+@router.get(
+    "/objects/{oid}/forced_photometry",
+    summary="Forced photometry",
+    responses=describe.table_or_file(describe.listed(describe.row(tables.forced_photometry))),
+)
 def forced_photometry(access: Reading, oid: p.Oid, survey: SurveyName = "ztf", kind: Format = "json") -> Response:
     return _photometry(access, tables.forced_photometry, survey, oid, kind)
 
 
-@router.get("/objects/{oid}/answers", summary="What each classifier said at each alert, and on what it rests")
+@router.get(
+    "/objects/{oid}/answers",
+    summary="What each classifier said at each alert, and on what it rests",
+    responses=describe.json(describe.listed(describe.row(tables.classification))),
+)
 def answers(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
         _required(connection, survey, oid)
         return Json(_plain(queries.rows_of(connection, tables.classification, survey, oid)))
 
 
-@router.get("/objects/{oid}/xmatches", summary="Matches in the reference catalogues, and where was searched")
+@router.get(
+    "/objects/{oid}/xmatches",
+    summary="Matches in the reference catalogues, and where was searched",
+    responses=describe.json(
+        describe.row(
+            matches=describe.listed(describe.row(tables.xmatch)),
+            searched=describe.listed(describe.row(tables.xmatch_state)),
+        )
+    ),
+)
 def xmatches(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
         _required(connection, survey, oid)
@@ -139,28 +210,46 @@ def xmatches(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
         )
 
 
-@router.get("/objects/{oid}/host", summary="The most probable host galaxy, and the others that were considered")
+@router.get(
+    "/objects/{oid}/host",
+    summary="The most probable host galaxy, and the others that were considered",
+    responses=describe.json({"anyOf": [describe.row(tables.host), {"type": "null"}]}),
+)
 def host(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
         _required(connection, survey, oid)
         return Json(next(iter(queries.rows_of(connection, tables.host, survey, oid)), None))
 
 
-@router.get("/objects/{oid}/outliers", summary="How odd the object is among those of each top class")
+@router.get(
+    "/objects/{oid}/outliers",
+    summary="How odd the object is among those of each top class",
+    responses=describe.json(describe.listed(describe.row(tables.outlier))),
+)
 def outliers(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
         _required(connection, survey, oid)
         return Json(queries.rows_of(connection, tables.outlier, survey, oid))
 
 
-@router.get("/objects/{oid}/provenance", summary="Packet, batch, runs and latency of each of an object's alerts")
+@router.get(
+    "/objects/{oid}/provenance",
+    summary="Packet, batch, runs and latency of each of an object's alerts",
+    responses=describe.json(describe.listed(_PROVENANCE)),
+)
 def provenance(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
         _required(connection, survey, oid)
-        return Json(_plain(queries.provenance(connection, survey, oid)))
+        rows = queries.provenance(connection, survey, oid)
+        published = latency.published(connection, survey, sorted({row["batch_id"] for row in rows}))
+    for row in rows:
+        row["latency"] = latency.of_alert(row, published.get(row["batch_id"]))
+    return Json(_plain(rows))
 
 
-@router.get("/alerts/{candid}/stamp", summary="A cutout of an alert", response_class=Response)
+@router.get(
+    "/alerts/{candid}/stamp", summary="A cutout of an alert", response_class=Response, responses=describe.pictures()
+)
 def stamp(
     access: Reading,
     candid: p.Candid,
@@ -174,32 +263,62 @@ def stamp(
     return stamps.fits_answer(file, survey, candid, kind)
 
 
-@router.get("/alerts/{candid}/packet", summary="The packet of an alert as JSON, cutouts in base64")
+@router.get(
+    "/alerts/{candid}/packet",
+    summary="The packet of an alert as JSON, cutouts in base64",
+    responses=describe.json({"type": "object"}, "the packet, field by field"),
+)
 def packet(access: Reading, candid: p.Candid, survey: SurveyName = "ztf") -> Json:
     return Json(stamps.record_of(access.stores, survey, candid))
 
 
-@router.get("/health", summary="Whether the database answers")
+@router.get(
+    "/health", summary="Whether the database answers", responses=describe.json(describe.row(status={"const": "ok"}))
+)
 def health(access: Reading) -> Json:
     with access.stores.database.reading() as connection:
         connection.exec_driver_sql("SELECT 1")
     return Json({"status": "ok"})
 
 
-@router.get("/nights", summary="Nights that are stored, newest first, and whether their books balance")
+@router.get(
+    "/nights",
+    summary="Nights that are stored, newest first, and whether their books balance",
+    responses=describe.json(describe.listed(_NIGHT)),
+)
 def all_nights(access: Reading, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
         return Json(nights.overview(connection, survey, nights.newest(connection, survey)))
 
 
-@router.get("/nights/{night}", summary="A night: what came in, what went out, what was set aside and why")
+@router.get(
+    "/nights/{night}",
+    summary="A night: what came in, what went out, what was set aside and why",
+    responses=describe.json(_BOOKS),
+)
 def one_night(access: Reading, night: p.Night, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
         _night_required(connection, survey, night)
         return Json(nights.completeness(connection, survey, night) | nights.contents(connection, survey, night))
 
 
-@router.get("/nights/{night}/candidates", summary="Objects that one night's alerts say are of a class, ranked")
+@router.get(
+    "/nights/{night}/latency",
+    summary="How long a night's alerts of the live stream took from exposure to publication, seconds",
+    responses=describe.json(describe.row(n_alerts=_COUNT, steps=describe.PERCENTILES_OF_STEPS)),
+)
+def night_latency(access: Reading, night: p.Night, survey: SurveyName = "ztf") -> Json:
+    with access.stores.database.reading() as connection:
+        _night_required(connection, survey, night)
+        found = latency.moments(connection, survey, night)
+    return Json({"n_alerts": len(found["exposed"]), "steps": latency.percentiles(latency.latencies(found))})
+
+
+@router.get(
+    "/nights/{night}/candidates",
+    summary="Objects that one night's alerts say are of a class, ranked",
+    responses=describe.json(describe.listed(_CANDIDATE)),
+)
 def candidates(
     access: Reading,
     night: p.Night,
@@ -215,7 +334,11 @@ def candidates(
     return Json(_plain(rows))
 
 
-@router.get("/decisions", summary="What people decided about candidates, newest first")
+@router.get(
+    "/decisions",
+    summary="What people decided about candidates, newest first",
+    responses=describe.json(describe.listed(describe.row(tables.triage))),
+)
 def decisions(
     access: Reading,
     survey: SurveyName = "ztf",
@@ -244,7 +367,12 @@ class Decision(BaseModel, extra="forbid"):
         return candid
 
 
-@writes.post("/decisions", status_code=201, summary="Store a decision; needs the token, see the documentation")
+@writes.post(
+    "/decisions",
+    status_code=201,
+    summary="Store a decision; needs the token, see the documentation",
+    responses=describe.json(describe.row(tables.triage), "the decision as it was stored", 201),
+)
 def decide(access: Reading, request: Request, decision: Decision) -> Json:
     access.may_write(request)
     with access.writer.writing() as connection:

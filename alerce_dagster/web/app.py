@@ -9,11 +9,24 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from alerce_dagster.settings import Settings, web_local_writes
+from alerce_dagster.settings import Settings, web_local_writes, web_rate
 from alerce_dagster.storage import listings
-from alerce_dagster.web import api, finder, followup, live, pages, releases, stamps, ztf_api
+from alerce_dagster.web import (
+    api,
+    catalogues,
+    describe,
+    finder,
+    followup,
+    live,
+    ms_api,
+    pages,
+    releases,
+    stamps,
+    ztf_api,
+)
 from alerce_dagster.web.access import Access
 from alerce_dagster.web.answers import explain_errors
+from alerce_dagster.web.rate import RateLimit, rate_of
 
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -26,15 +39,17 @@ _HEADERS = [
 ]
 
 
-def create_app(access: Access) -> FastAPI:
-    """The application over one deployment's stores."""
+def create_app(access: Access, rate: str | None = None) -> FastAPI:
+    """The application over one deployment's stores; `rate` is how often one client may ask, as `300/minute`."""
     app = FastAPI(
         title="ALeRCE on Dagster",
         version=metadata.version("alerce-dagster"),
-        description="Alerts, objects and their classes. `/ztf/v1` and `/v2` speak ALeRCE's API; `/api/v1` is our own.",
+        description="Alerts, objects and their classes. `/ztf/v1`, `/v2`, `/catshtm` and the `_api` paths speak "
+        "ALeRCE's API; `/api/v1` is our own.",
         docs_url=None,  # its page loads scripts from elsewhere; the schema is at /openapi.json
         redoc_url=None,
         redirect_slashes=False,
+        responses=describe.FAULTS,
     )
     app.state.access = access
     explain_errors(app, pages.error_page)
@@ -43,7 +58,10 @@ def create_app(access: Access) -> FastAPI:
     app.include_router(ztf_api.light_curves)
     app.include_router(releases.alerce)
     app.include_router(releases.own)
+    app.include_router(ms_api.router)
     app.include_router(stamps.router)
+    app.include_router(catalogues.catshtm)
+    app.include_router(catalogues.router)
     app.include_router(api.router)
     app.include_router(api.writes)
     app.include_router(followup.router)
@@ -54,6 +72,8 @@ def create_app(access: Access) -> FastAPI:
     app.mount("/static", StaticFiles(directory=str(resources.files("alerce_dagster.web") / "static")), name="static")
     # The last one added is the first to see a request.
     app.add_middleware(GZipMiddleware, minimum_size=10_000, compresslevel=3)
+    if rate:
+        app.add_middleware(RateLimit, rate=rate_of(rate))
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET"])
     app.add_middleware(_Rules)
     return app
@@ -63,7 +83,7 @@ def from_environment() -> FastAPI:
     """The application of the deployment that the environment names; what each process of the server makes."""
     # Positions on the sky need astropy: half a second that nobody's first cone should wait for.
     listings.cone_ranges(listings.Cone(0.0, 0.0, 1.0))
-    return create_app(Access.to(Settings.from_environment(), open_writes=web_local_writes()))
+    return create_app(Access.to(Settings.from_environment(), open_writes=web_local_writes()), web_rate())
 
 
 class _Rules:

@@ -35,7 +35,38 @@ def answer(rows: Sequence[Mapping[str, Any]], columns: Sequence[sa.Column], kind
     """Rows of the named columns in one of FORMATS; all but JSON come as a file called `name`."""
     if kind == "json":
         return Json([{column.name: _safe(column, row[column.name]) for column in columns} for row in rows])
-    table = to_arrow(rows, columns)
+    return _file(to_arrow(rows, columns), kind, name)
+
+
+def arrow_answer(table: pa.Table, units: Mapping[str, str], kind: str, name: str) -> Response:
+    """An Arrow table in one of FORMATS, its integers of 64 bits as text in JSON; `units` by column."""
+    if kind == "json":
+        values = {
+            field.name: [None if v is None else str(v) for v in table[field.name].to_pylist()]
+            if pa.types.is_int64(field.type) or pa.types.is_uint64(field.type)
+            else table[field.name].to_pylist()
+            for field in table.schema
+        }
+        return Json([dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)])
+    fields = [
+        pa.field(f.name, _plain_type(f.type), metadata={"comment": f"{f.name} [{units.get(f.name)}]"})
+        if units.get(f.name)
+        else pa.field(f.name, _plain_type(f.type))
+        for f in table.schema
+    ]
+    return _file(table.cast(pa.schema(fields)), kind, name)
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """One of the types that the files are made of."""
+    if pa.types.is_floating(kind):
+        return pa.float64()
+    if pa.types.is_integer(kind):
+        return pa.int64()
+    return kind if pa.types.is_boolean(kind) else pa.string()
+
+
+def _file(table: pa.Table, kind: str, name: str) -> Response:
     out = io.BytesIO()
     if kind == "csv":
         pa_csv.write_csv(table, out, pa_csv.WriteOptions(quoting_style="needed"))

@@ -27,8 +27,9 @@ from alerce_dagster.web import parameters as p
 from alerce_dagster.web import show, stamps
 from alerce_dagster.web.access import Reading
 from alerce_dagster.web.answers import NotStored
-from alerce_dagster.web.api import SurveyName, known_parameters
+from alerce_dagster.web.api import SurveyName
 from alerce_dagster.web.followup import required
+from alerce_dagster.web.parameters import known_parameters
 
 router = APIRouter(prefix="/api/v1", tags=["follow-up"], dependencies=[Depends(known_parameters)])
 

@@ -20,8 +20,9 @@ from alerce_dagster.storage.digests import notice_of
 from alerce_dagster.web import parameters as p
 from alerce_dagster.web.access import Access, Reading
 from alerce_dagster.web.answers import Json, NotStored
-from alerce_dagster.web.api import SurveyName, known_parameters
+from alerce_dagster.web.api import SurveyName
 from alerce_dagster.web.pages import templates
+from alerce_dagster.web.parameters import known_parameters
 
 router = APIRouter(prefix="/api/v1", tags=["follow-up"], dependencies=[Depends(known_parameters)])
 panel = APIRouter(include_in_schema=False)

@@ -5,7 +5,7 @@ import re
 from datetime import date
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Request
 
 from alerce_dagster.storage.listings import Cone, Range
 from alerce_dagster.web.answers import BadRequest
@@ -41,10 +41,20 @@ Counts = Annotated[
 ]
 Ra = Annotated[float | None, Query(ge=0, lt=360, allow_inf_nan=False, description="degrees, ICRS")]
 Dec = Annotated[float | None, Query(ge=-90, le=90, allow_inf_nan=False, description="degrees, ICRS")]
+RaNeeded = Annotated[float, Query(ge=0, lt=360, allow_inf_nan=False, description="degrees, ICRS")]
+DecNeeded = Annotated[float, Query(ge=-90, le=90, allow_inf_nan=False, description="degrees, ICRS")]
 Radius = Annotated[float | None, Query(gt=0, le=MAX_RADIUS, allow_inf_nan=False, description="arcsec")]
 Page = Annotated[int, Query(ge=1, le=MAX_OFFSET)]
 PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)]
 Night = Annotated[date, Path(description="UTC date, as 2024-03-01")]
+
+
+def known_parameters(request: Request) -> None:
+    """Refuse what is not a parameter of a path, so that a misspelled filter cannot pass for none."""
+    known = {name.alias for name in request.scope["route"].dependant.query_params}
+    for name in request.query_params:
+        if name not in known:
+            raise BadRequest(name[:40], f"is not a parameter here; known: {', '.join(sorted(known)) or 'none'}")
 
 
 def is_oid_pattern(text: str) -> bool:

@@ -16,6 +16,7 @@ from alerce_dagster.storage import Stores, queries
 from alerce_dagster.surveys import get_survey
 from alerce_dagster.surveys.cutouts import KINDS, CutoutError, read_image
 from alerce_dagster.surveys.packets import Packet, decode_record, read_container
+from alerce_dagster.web import describe
 from alerce_dagster.web import parameters as p
 from alerce_dagster.web.access import Reading
 from alerce_dagster.web.answers import Json, NotStored
@@ -39,7 +40,8 @@ def packet_of(stores: Stores, survey: str, candid: int) -> bytes:
 
 def cutout_file(stores: Stores, survey: str, candid: int, kind: str) -> bytes:
     """One cutout of an alert, the gzipped FITS file in its packet; raises NotStored."""
-    found = get_survey(survey).cutout_files(_packet(packet_of(stores, survey, candid)))[KINDS.index(kind)]
+    packet = _packet(packet_of(stores, survey, candid))
+    found = get_survey(survey).cutout_files(packet)[KINDS.index(kind)]
     if found is None:
         raise NotStored(f"the packet of alert {candid} has no {kind} cutout")
     return found
@@ -111,12 +113,18 @@ def fits_answer(data: bytes, oid: str, candid: int, kind: str) -> Response:
     return Response(data, media_type="application/gzip", headers=headers)
 
 
+def packet_answer(data: bytes, candid: int) -> Response:
+    """A packet to download."""
+    headers = _FOREVER | {"Content-Disposition": f'attachment; filename="{candid}.avro"'}
+    return Response(data, media_type="application/avro+binary", headers=headers)
+
+
 def png_answer(data: bytes) -> Response:
     """A picture to show."""
     return Response(data, media_type="image/png", headers=_FOREVER)
 
 
-@router.get("/get_stamp", summary="A cutout of an alert", response_class=Response)
+@router.get("/get_stamp", summary="A cutout of an alert", response_class=Response, responses=describe.pictures())
 def get_stamp(
     access: Reading, candid: p.CandidQuery, oid: p.OidQuery = "", type: Kind = "science", format: StampFormat = "png"
 ) -> Response:
@@ -124,10 +132,14 @@ def get_stamp(
     return png_answer(picture(file)) if format == "png" else fits_answer(file, oid or SURVEY, candid, type)
 
 
-@router.get("/get_avro", summary="The packet of an alert, bytes as they came", response_class=Response)
+@router.get(
+    "/get_avro",
+    summary="The packet of an alert, bytes as they came",
+    response_class=Response,
+    responses=describe.packets(),
+)
 def get_avro(access: Reading, candid: p.CandidQuery, oid: p.OidQuery = "") -> Response:
-    headers = _FOREVER | {"Content-Disposition": f'attachment; filename="{candid}.avro"'}
-    return Response(packet_of(access.stores, SURVEY, candid), media_type="application/avro+binary", headers=headers)
+    return packet_answer(packet_of(access.stores, SURVEY, candid), candid)
 
 
 @router.get("/get_avro_info", summary="The packet of an alert as JSON, without its cutouts")

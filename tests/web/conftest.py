@@ -6,15 +6,21 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 import uvicorn
 from fastapi.testclient import TestClient
 
+from alerce_dagster.catalogs.columns import Wanted
+from alerce_dagster.catalogs.formats import open_source
+from alerce_dagster.catalogs.library import Library
+from alerce_dagster.catalogs.recipes import Recipe
 from alerce_dagster.classifiers.stamps import StampClassifier
 from alerce_dagster.simulation.ztf import write_simulation
 from alerce_dagster.stages.places import expand
-from alerce_dagster.storage import Stores, schema
+from alerce_dagster.storage import Stores, schema, tables
 from alerce_dagster.storage.archive import Archive
 from alerce_dagster.storage.database import Database
 from alerce_dagster.web.access import SECONDS_PER_QUERY, Access
@@ -55,10 +61,32 @@ def written(request: pytest.FixtureRequest, sky: Path, tmp_path_factory: pytest.
 
 
 @pytest.fixture(scope="session")
-def access(written: Stores) -> Access:
+def library(written: Stores, tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """Two catalogues: galaxies with redshifts, two at each of three objects, and one lone star far from everything."""
+    folder = tmp_path_factory.mktemp("catalogs")
+    columns = tables.object_.c
+    with written.database.reading() as connection:
+        places = connection.execute(sa.select(columns.ra, columns.dec).order_by(columns.oid).limit(3)).all()
+    made = Library(folder)
+    galaxies = {
+        "id": [2**60 + k for k in range(6)],
+        "ra": [ra for ra, _ in places for _ in range(2)],
+        "dec": [dec + step / 3600 for _, dec in places for step in (0.5, 2.0)],
+        "redshift": [0.01, 0.02, 0.03, None, 0.05, 0.06],
+        "n_obs": pa.array(range(6), pa.int32()),
+    }
+    star = {"id": ["lone"], "ra": [123.0], "dec": [-88.0], "mag": [12.5]}
+    for name, rows in (("galaxies", galaxies), ("star", star)):
+        pq.write_table(pa.table(rows), folder / f"{name}.parquet")
+        made.add(name, open_source([folder / f"{name}.parquet"]), Wanted(), Recipe(radius=5.0))
+    return made
+
+
+@pytest.fixture(scope="session")
+def access(written: Stores, library: Library) -> Access:
     """Reading as the web reads; writes need a token."""
     reader = Database(written.database.url.render_as_string(hide_password=False), seconds_per_query=SECONDS_PER_QUERY)
-    return Access(Stores(reader, written.archive), written.database, token="secret")
+    return Access(Stores(reader, written.archive), written.database, token="secret", library=library)
 
 
 @pytest.fixture(scope="session")

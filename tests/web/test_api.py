@@ -16,13 +16,13 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alerce_dagster.errors import StoreError
+from alerce_dagster.errors import InputError, StoreError
 from alerce_dagster.storage import Stores, ledger, listings, queries, tables
 from alerce_dagster.storage.database import REPLACE
-from alerce_dagster.storage.listings import Cone, Listing
 from alerce_dagster.web import parameters
 from alerce_dagster.web.access import Access
 from alerce_dagster.web.answers import BadRequest
+from alerce_dagster.web.app import create_app
 from tests.web.conftest import NIGHTS
 
 
@@ -117,8 +117,6 @@ def test_a_cone_at_ra_0_dec_0_and_across_it(stores: Stores) -> None:
         stores.database.write(connection, tables.object_, rows, REPLACE)
     reader_url = stores.database.url.render_as_string(hide_password=False)
     access = Access(Stores(type(stores.database)(reader_url, seconds_per_query=5), stores.archive), stores.database)
-    from alerce_dagster.web.app import create_app
-
     with TestClient(create_app(access)) as client:
         assert set(oids(client, "/ztf/v1/objects", ra=0, dec=0, radius=1)) == set("abc")
         assert set(oids(client, "/ztf/v1/objects", ra=0, dec=0)) == set("abc")
@@ -215,14 +213,18 @@ _TEXT = st.one_of(
 _PARAMETERS = [
     "oid", "classifier", "class", "class_name", "ranking", "ndet", "n_det", "probability", "min_probability",
     "firstmjd", "lastmjd", "first_mjd", "ra", "dec", "radius", "page", "page_size", "count", "order_by",
-    "order_mode", "format", "survey_id", "candid", "type", "fid", "limit", "kind", "survey",
+    "order_mode", "format", "survey_id", "candid", "type", "fid", "limit", "kind", "survey", "catalog", "oid",
+    "measurement_id", "stamp_type", "file_format",
 ]  # fmt: skip
 _PATHS = [
     "/ztf/v1/objects", "/alerts/v1/objects/", "/ztf/v1/objects/{x}", "/ztf/v1/objects/{x}/lightcurve",
     "/ztf/v1/objects/{x}/features/{x}", "/ztf/v1/classifiers/{x}/{x}/classes", "/v2/lightcurve/lightcurve/{x}",
     "/get_stamp", "/get_avro", "/get_avro_info", "/api/v1/objects", "/api/v1/objects/{x}/provenance",
     "/api/v1/alerts/{x}/stamp", "/api/v1/alerts/{x}/packet", "/api/v1/nights/{x}", "/api/v1/nights/{x}/candidates",
-    "/api/v1/decisions",
+    "/api/v1/decisions", "/object_api/list_objects", "/object_api/object", "/lightcurve_api/lightcurve",
+    "/lightcurve_api/conesearch/objects_by_coordinates", "/probability_api/probability", "/stamps_api/stamp",
+    "/stamps_api/avro", "/magstat_api/magstats", "/crossmatch_api/crossmatch", "/api/v1/catalogs/{x}/cone",
+    "/catshtm/conesearch", "/catshtm/crossmatch_all", "/api/v1/nights/{x}/latency",
 ]  # fmt: skip
 
 
@@ -415,24 +417,98 @@ def test_any_text_is_a_position_or_refused(text: str) -> None:
     assert -90 <= dec <= 90
 
 
-def test_listings_use_their_indexes(written: Stores) -> None:
-    """A list that sorts or reads the whole table would be slow with a million objects."""
+READING = [
+    "/ztf/v1/objects", "/ztf/v1/objects?order_by=ndet", "/ztf/v1/objects?class=SN&probability=0.5&page=2",
+    "/ztf/v1/objects?classifier=stamp_classifier", "/ztf/v1/objects?class=SN&count=true&ndet=2",
+    "/ztf/v1/objects?ra=10&dec=10&radius=60", "/ztf/v1/objects?oid=ZTF18*", "/ztf/v1/objects?class=SN&order_by=lastmjd",
+    "/ztf/v1/objects/limit_values", "/ztf/v1/objects/{oid}/lightcurve", "/v2/lightcurve/lightcurve/{oid}",
+    "/ztf/v1/objects/{oid}/probabilities", "/ztf/v1/objects/{oid}/features", "/ztf/v1/classifiers",
+    "/api/v1/objects/{oid}", "/api/v1/objects/{oid}/answers", "/api/v1/objects/{oid}/provenance",
+    "/api/v1/objects/{oid}/xmatches", "/api/v1/objects/{oid}/host", "/api/v1/objects/{oid}/outliers",
+    "/api/v1/nights/{night}", "/api/v1/nights/{night}/candidates", "/api/v1/nights/{night}/latency", "/api/v1/nights",
+    "/object_api/list_objects?survey=ztf", "/lightcurve_api/lightcurve?oid={oid}&survey_id=ztf",
+    "/lightcurve_api/conesearch/objects_by_oid?oid={oid}&survey_id=ztf", "/get_avro?candid={candid}",
+    "/objects/{oid}", "/explorer?class=SN&probability=0.1", "/hunter", "/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", READING)
+def test_no_answer_reads_a_whole_table(
+    client: TestClient, access: Access, everything: list[dict], written: Stores, path: str
+) -> None:
+    """What reads every row is quick here and would take seconds with a million objects."""
     if not written.database.is_sqlite:
         pytest.skip("PostgreSQL rightly reads a table of a hundred rows as a whole")
-    asked = [
-        Listing("ztf"),
-        Listing("ztf", classifier="stamp_classifier", order_by="n_det"),
-        Listing("ztf", classifier="stamp_classifier", class_name="SN", probability=0.5, order_by="probability"),
-        Listing("ztf", classifier="stamp_classifier", order_by="probability"),
-        Listing("ztf", cone=Cone(10.0, 10.0, 60.0), order_by="separation", descending=False),
-    ]
-    with written.database.reading() as connection:
-        for listing in asked:
-            statement, _ = listings._statement(listing)
-            plan = " / ".join(
-                row[3]
-                for row in connection.exec_driver_sql(
-                    "EXPLAIN QUERY PLAN " + str(statement.compile(connection, compile_kwargs={"literal_binds": True}))
-                )
-            )
-            assert "SCAN object" not in plan.replace("SCAN object_class USING", "").replace("SCAN object USING", "")
+    oid = max(everything, key=lambda o: o["n_det"])["oid"]
+    candid = client.get(f"/api/v1/objects/{oid}/provenance").json()[0]["candid"]
+    said: list[tuple[str, tuple]] = []
+
+    def listen(_connection, _cursor, statement, values, _context, _many) -> None:
+        said.append((statement, values))
+
+    engine = access.stores.database.engine
+    sa.event.listen(engine, "before_cursor_execute", listen)
+    try:
+        answer = client.get(path.format(oid=oid, night=NIGHTS[0], candid=candid), headers={"Accept": "text/html"})
+        assert answer.status_code == 200
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", listen)
+    # Of these a survey has a row for each alert or object; SQLite says SCAN, or names the key's first column alone.
+    large = {"object", "object_class", "alert", "detection", "classification", "non_detection", "forced_photometry"}
+    with engine.connect() as connection:
+        for statement, values in said:
+            if statement.startswith("BEGIN"):
+                continue
+            for row in connection.exec_driver_sql("EXPLAIN QUERY PLAN " + statement, values):
+                step = row[3]
+                table = step.split()[1] if step.startswith(("SCAN", "SEARCH")) else ""
+                whole = step.endswith("USING PRIMARY KEY (survey=?)") or step.startswith("SCAN")
+                assert not (table in large and whole), f"{step}: {statement}"
+
+
+def test_many_that_pass_a_filter_and_few(client: TestClient, everything: list[dict], monkeypatch) -> None:
+    """SQLite is told which index leads; whichever does, the list is the same."""
+    asked = {"ndet": 2, "firstmjd": 60000, "lastmjd": [60000, 70000], "page_size": 5000}
+    expected = {o["oid"] for o in everything if o["n_det"] >= 2}
+    for few in (1, 5_000):
+        monkeypatch.setattr(listings, "_FEW", few)
+        assert set(oids(client, "/ztf/v1/objects", **asked)) == expected
+        with_class = {o["oid"] for o in everything if o["n_det"] >= 2 and o["class_name"] == "VS"}
+        assert set(oids(client, "/ztf/v1/objects", **asked, **{"class": "VS"})) == with_class
+
+
+def test_who_asks_too_often_has_to_wait(access: Access) -> None:
+    with TestClient(create_app(access, "3/minute")) as hasty:
+        assert [hasty.get("/api/v1/health").status_code for _ in range(4)] == [200, 200, 200, 429]
+        answer = hasty.get("/api/v1/health", headers={"Origin": "https://elsewhere.example"})
+        assert "3 per 1 minute" in answer.json()["detail"]
+        assert 1 <= int(answer.headers["Retry-After"]) <= 60
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert hasty.get("/static/nothing.js").status_code == 404
+    with pytest.raises(InputError, match="ALERCE_WEB_RATE"):
+        create_app(access, "often")
+
+
+def test_other_sites_may_read_and_not_write(client: TestClient) -> None:
+    origin = {"Origin": "https://elsewhere.example"}
+    assert client.get("/api/v1/nights", headers=origin).headers["Access-Control-Allow-Origin"] == "*"
+    asked = origin | {"Access-Control-Request-Method": "POST"}
+    assert client.options("/api/v1/decisions", headers=asked).status_code == 400
+
+
+def test_half_a_surrogate_pair_is_refused(client: TestClient) -> None:
+    body = b'{"\\ud800": 1, "oid": "\\ud800"}'
+    answer = client.post("/api/v1/decisions", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["detail"]
+
+
+def test_latency_of_an_alert_and_of_a_night(client: TestClient, everything: list[dict]) -> None:
+    """Of alerts that came from files: stored and classified in that order; when they were sent is not known."""
+    oid = max(everything, key=lambda o: o["n_det"])["oid"]
+    for row in client.get(f"/api/v1/objects/{oid}/provenance").json():
+        moments = {entry["stage"]: datetime.fromisoformat(entry["finished_at"]) for entry in row["stages"]}
+        spent = (moments["classifications"] - moments["alerts"]).total_seconds()
+        assert row["latency"]["stored to classified"] == pytest.approx(spent, abs=2e-3)
+        assert row["latency"]["exposed to distributed"] is None
+    assert client.get(f"/api/v1/nights/{NIGHTS[0]}/latency").json() == {"n_alerts": 0, "steps": {}}

@@ -40,6 +40,7 @@ ledger = sa.Table(
     sa.Column("finished_at", sa.DateTime(timezone=True), nullable=False),
     sa.UniqueConstraint("survey", "stage", "version", "batch_id", name="ledger_once_per_batch"),
     sa.Index("ledger_by_night", "survey", "night", "stage"),
+    sa.Index("ledger_by_batch", "survey", "batch_id"),
 )
 
 quarantine = sa.Table(
