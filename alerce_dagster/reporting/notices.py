@@ -11,7 +11,7 @@ from importlib import metadata
 from typing import Any
 
 POSITION_ERROR = 0.085
-"""Arcsec, 1-sigma: the greater end of ZTF's astrometric accuracy, 45 to 85 mas (Masci et al. 2019, PASP 131, 018003)."""
+"""Arcsec, 1-sigma: the greater end of ZTF's accuracy, 45 to 85 mas (Masci et al. 2019, PASP 131, 018003)."""
 _VOEVENT = "http://www.ivoa.net/xml/VOEvent/v2.0"
 _MJD_ZERO = datetime(1858, 11, 17, tzinfo=UTC)
 _SKY = "UTC-ICRS-TOPO"
