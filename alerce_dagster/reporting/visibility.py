@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from alerce_dagster.lightcurves.columns import nullable
 from alerce_dagster.reporting import ephemeris
 from alerce_dagster.reporting.ephemeris import SIDEREAL_RATE, Array
 from alerce_dagster.reporting.sites import Site
@@ -128,9 +129,11 @@ def visibility(names: Sequence[str], ra: npt.ArrayLike, dec: npt.ArrayLike, nigh
         ),
         "moon_altitude": np.degrees(np.where(known, ephemeris.altitude(moon.ra, moon.dec, when, site), np.nan)),
     }
-    return pa.table(
-        [pa.array(columns[field.name], field.type, from_pandas=True) for field in VISIBILITY], schema=VISIBILITY
-    )
+    arrays = [
+        nullable(np.asarray(columns[field.name], float)) if field.type == FLOAT else pa.array(columns[field.name], TEXT)
+        for field in VISIBILITY
+    ]
+    return pa.table(arrays, schema=VISIBILITY)
 
 
 def curve(ra: float, dec: float, night: Night, step: float = 10.0) -> dict[str, Array]:
