@@ -14,7 +14,7 @@ from starlette.responses import Response
 from alerce_dagster.storage import ledger, listings, queries, tables, triage
 from alerce_dagster.storage.candidates import candidates as candidates_of
 from alerce_dagster.storage.listings import Listing
-from alerce_dagster.web import nights, stamps
+from alerce_dagster.web import model_curves, nights, stamps
 from alerce_dagster.web import parameters as p
 from alerce_dagster.web.access import Reading
 from alerce_dagster.web.answers import BadRequest, Json, NotStored
@@ -151,6 +151,13 @@ def outliers(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
         _required(connection, survey, oid)
         return Json(queries.rows_of(connection, tables.outlier, survey, oid))
+
+
+@router.get("/objects/{oid}/models", summary="Fitted models of the light curve as curves, from the stored features")
+def models(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
+    with access.stores.database.reading() as connection:
+        _required(connection, survey, oid)
+        return Json(model_curves.of_object(connection, survey, oid))
 
 
 @router.get("/objects/{oid}/provenance", summary="Packet, batch, runs and latency of each of an object's alerts")

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alerce_dagster.settings import Settings, web_local_writes
 from alerce_dagster.storage import listings
-from alerce_dagster.web import api, live, pages, stamps, ztf_api
+from alerce_dagster.web import api, live, pages, sky, stamps, ztf_api
 from alerce_dagster.web.access import Access
 from alerce_dagster.web.answers import explain_errors
 
@@ -46,6 +46,7 @@ def create_app(access: Access) -> FastAPI:
     app.include_router(api.writes)
     app.include_router(live.router)
     app.include_router(pages.router)
+    app.include_router(sky.router)
     app.mount("/static", StaticFiles(directory=str(resources.files("alerce_dagster.web") / "static")), name="static")
     # The last one added is the first to see a request.
     app.add_middleware(GZipMiddleware, minimum_size=10_000, compresslevel=3)
@@ -76,7 +77,8 @@ class _Rules:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_HEADERS]
+                own = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(item for item in _HEADERS if item[0] not in own)]
             await send(message)
 
         await self.app(scope, receive, with_headers)

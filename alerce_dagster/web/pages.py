@@ -14,7 +14,7 @@ from alerce_dagster.settings import dagster_url
 from alerce_dagster.storage import ledger, listings, triage
 from alerce_dagster.storage.candidates import candidates as candidates_of
 from alerce_dagster.storage.listings import Listing
-from alerce_dagster.web import nights, object_page, show, skymap
+from alerce_dagster.web import charts, nights, object_page, show, skymap
 from alerce_dagster.web import parameters as p
 from alerce_dagster.web.access import Reading
 from alerce_dagster.web.answers import BadRequest, NotStored
@@ -34,7 +34,11 @@ templates.env.filters |= {
     "percent": show.percent,
     "sparkline": show.sparkline,
 }
-templates.env.globals |= {"class_meaning": STAMP_CLASS_MEANING, "VERDICTS": triage.VERDICTS}
+templates.env.globals |= {
+    "class_meaning": STAMP_CLASS_MEANING,
+    "VERDICTS": triage.VERDICTS,
+    "reliability": charts.reliability,
+}
 
 
 @router.get("/")

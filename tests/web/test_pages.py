@@ -104,6 +104,77 @@ def test_from_a_search_to_the_provenance_of_an_epoch(page: Page) -> None:
         expect(drawer).to_contain_text(word)
 
 
+def with_features(page: Page) -> str:
+    """An object whose light curve was fitted."""
+    for item in page.request.get("/ztf/v1/objects?order_by=ndet&page_size=20").json()["items"]:
+        if page.request.get(f"/api/v1/objects/{item['oid']}/models").json()["models"]:
+            return item["oid"]
+    raise AssertionError("no object of the sample has features")
+
+
+def test_fitted_models_are_drawn_over_the_light_curve(page: Page) -> None:
+    oid = with_features(page)
+    told = page.request.get(f"/api/v1/objects/{oid}/models").json()
+    assert told["newer"] == 0
+    page.goto(f"/objects/{oid}")
+    expect(page.locator("#plot .model-line")).to_have_count(0)
+    page.check("[name=models]")
+    expect(page.locator("#plot .model-line")).to_have_count(len(told["models"]))
+    expect(page.locator("#models")).to_contain_text("supernova parametric model")
+    page.check("[name=quantity][value=flux]")
+    walks = [model for model in told["models"] if model["model"] == "DRW"]
+    expect(page.locator("#plot .model-band")).to_have_count(len(walks))
+    page.check("[name=fold]")  # a model of time has no phase
+    expect(page.locator("#plot .model-line")).to_have_count(0)
+
+
+def test_the_stored_period_folds_the_light_curve(page: Page) -> None:
+    oid = with_features(page)
+    features = page.request.get(f"/ztf/v1/objects/{oid}/features/Multiband_period").json()
+    page.goto(f"/objects/{oid}")
+    page.check("[name=fold]")
+    page.fill("#period", "3")
+    page.click("#stored-period")
+    assert float(page.locator("#period").input_value()) == pytest.approx(features[0]["value"], rel=1e-6)
+
+
+ALADIN_STAND_IN = """
+const told = [];
+window.told = told;
+const layer = (kind) => (options) => ({ kind, options, add: (shape) => told.push([kind, shape]),
+  addSources: (sources) => told.push([options.name, sources.length]) });
+window.A = { init: Promise.resolve(), aladin: (place, options) => { told.push(["aladin", options.target]);
+    return { addOverlay() {}, addCatalog() {} }; },
+  graphicOverlay: layer("overlay"), catalog: layer("catalog"), polygon: (corners) => corners, circle: (...a) => a,
+  source: (ra, dec) => [ra, dec], catalogFromSimbad: () => 0, catalogFromVizieR: () => 0 };
+"""
+
+
+def test_the_sky_is_loaded_when_asked_for_and_its_absence_is_said(page: Page) -> None:
+    oid = busiest(page)
+    stand_in = {"body": ALADIN_STAND_IN, "content_type": "text/javascript"}
+    page.route("https://aladin.cds.unistra.fr/**", lambda route: route.fulfill(**stand_in))
+    page.goto(f"/objects/{oid}")
+    page.click("#open-sky")
+    frame = page.frame_locator("#sky iframe")
+    expect(frame.locator("body[data-state=shown]")).to_be_attached()
+    told = dict(page.frames[1].evaluate("window.told"))
+    place = page.request.get(f"/api/v1/objects/{oid}").json()["object"]
+    assert told["aladin"] == f"{place['ra']} {place['dec']}"
+    assert len(told["overlay"]) == 4  # corners of the cutouts' footprint
+    assert told["detections"] == place["n_det"]
+    assert page.frames[1].evaluate("self.origin") == "null"  # it can act for nobody here
+
+
+def test_without_the_cds_the_page_says_so(browser: Browser, open_web: str) -> None:
+    page = browser.new_page(base_url=open_web)
+    page.route("https://aladin.cds.unistra.fr/**", lambda route: route.abort())
+    page.goto(f"/objects/{busiest(page)}")
+    page.click("#open-sky")
+    expect(page.frame_locator("#sky iframe").locator("#aladin")).to_contain_text("cannot be reached from here")
+    page.close()
+
+
 def test_points_can_be_reached_by_keyboard(page: Page) -> None:
     page.goto(f"/objects/{busiest(page)}")
     page.focus("#plot svg")
