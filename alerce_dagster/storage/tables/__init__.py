@@ -6,6 +6,7 @@ add only keys, indexes and the broker's own books. Changes need a migration (`st
 
 from alerce_dagster.storage.tables.answers import (
     classification,
+    drift_finding,
     feature,
     input_summary,
     light_curve_input,
@@ -61,6 +62,7 @@ __all__ = [
     "catalog_backfill",
     "classification",
     "detection",
+    "drift_finding",
     "feature",
     "forced_photometry",
     "host",
