@@ -32,7 +32,7 @@ router = APIRouter(prefix="/api/v1", tags=["v1"], dependencies=[Depends(_known_p
 writes = APIRouter(prefix="/api/v1", tags=["decisions"])
 
 SurveyName = Annotated[str, Query(pattern="^ztf$", description="ztf")]
-_LONG = ("candid", "parent_candid", "alert_ps1_id_1")
+_LONG = ("candid", "parent_candid", *(f"alert_ps1_id_{k}" for k in (1, 2, 3)))
 OBJECT_FIELDS = [tables.object_.c[name] for name in listings.OBJECT_COLUMNS]
 ANSWER_FIELDS = [tables.object_class.c[name] for name in listings.CLASS_COLUMNS]
 

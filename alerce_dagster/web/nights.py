@@ -73,23 +73,26 @@ def contents(connection: Connection, survey: str, night: date) -> dict[str, Any]
 
 
 _KEPT_SECONDS = 60.0  # what takes a look at every alert of a night is not made anew for each reader
-_kept: dict[tuple[str, str, date], tuple[float, dict[str, Any]]] = {}
+_MOST_KEPT = 100
+Kept = dict[tuple[str, date], tuple[float, dict[str, Any]]]
 N_ODD = 6
 
 
-def figures(connection: Connection, survey: str, night: date) -> dict[str, Any]:
-    """What a night's every alert is looked at for, at most a minute old: classes, latency, outliers."""
-    key = (str(connection.engine.url), survey, night)
-    until, found = _kept.get(key, (0.0, {}))
+def figures(connection: Connection, survey: str, night: date, kept: Kept) -> dict[str, Any]:
+    """What a night's every alert is looked at for, at most a minute old: classes, latency, outliers; remembered in
+    `kept`.
+    """
+    key = (survey, night)
+    until, found = kept.get(key, (0.0, {}))
     if time.monotonic() > until:
         found = {
             **contents(connection, survey, night),
             "latency": latency.percentiles(latency.latencies(latency.moments(connection, survey, night))),
             "odd": outliers(connection, survey, night, N_ODD),
         }
-        if len(_kept) > 100:
-            _kept.clear()
-        _kept[key] = (time.monotonic() + _KEPT_SECONDS, found)
+        if len(kept) >= _MOST_KEPT:
+            kept.clear()
+        kept[key] = (time.monotonic() + _KEPT_SECONDS, found)
     return found
 
 

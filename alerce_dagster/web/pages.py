@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.templating import Jinja2Templates
 
+from alerce_dagster.classifiers.drift import MIN_LIGHT_CURVES
 from alerce_dagster.classifiers.taxonomy import STAMP_CLASS_MEANING
 from alerce_dagster.settings import dagster_url
 from alerce_dagster.storage import ledger, listings, triage
@@ -16,7 +17,7 @@ from alerce_dagster.storage.candidates import candidates as candidates_of
 from alerce_dagster.storage.listings import Listing
 from alerce_dagster.web import charts, names, nights, object_page, show, skymap
 from alerce_dagster.web import parameters as p
-from alerce_dagster.web.access import Reading
+from alerce_dagster.web.access import Reading, by_weight
 from alerce_dagster.web.answers import BadRequest, NotStored
 
 SURVEY = "ztf"
@@ -38,6 +39,8 @@ templates.env.globals |= {
     "class_meaning": STAMP_CLASS_MEANING,
     "VERDICTS": triage.VERDICTS,
     "reliability": charts.reliability,
+    "ordered": by_weight,
+    "MIN_LIGHT_CURVES": MIN_LIGHT_CURVES,
 }
 
 
@@ -57,7 +60,7 @@ def one_night(request: Request, access: Reading, night: p.Night) -> Response:
         books = nights.completeness(connection, SURVEY, night)
         if not books["n_batches"]:
             raise NotStored(f"nothing is stored for the night {night}")
-        figures = nights.figures(connection, SURVEY, night)
+        figures = nights.figures(connection, SURVEY, night, access.nights)
         drift = nights.drift(connection, SURVEY, night)
         best = candidates_of(connection, SURVEY, "stamp_classifier", "SN", night, 5)
         older = nights.overview(connection, SURVEY, known[:14])
@@ -258,7 +261,8 @@ def hunter(
             decided.setdefault(row["oid"], row)
         complete = ledger.complete(connection, SURVEY, chosen)
     for row in rows:
-        row |= {"candid": str(row["candid"]), "alert_ps1_id_1": str(row["alert_ps1_id_1"] or "")}
+        row |= {"candid": str(row["candid"])}
+        row |= {name: str(row[name] or "") for name in (f"alert_ps1_id_{k}" for k in (1, 2, 3))}
         row["coordinates"] = show.sexagesimal(row["ra"], row["dec"])
         row["utc"] = show.utc_of_mjd(row["alert_mjd"])
         row["decision"] = show.decision(decided.get(row["oid"]))

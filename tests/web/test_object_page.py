@@ -182,3 +182,22 @@ def test_the_footprint_is_a_cutout_wide_at_any_declination() -> None:
 
     (west, south), _, (east, north), _ = overlays({"ra": 150.0, "dec": 60.0}, [], [], None)["footprint"]
     assert ((east - west) * 0.5 * 3600, (north - south) * 3600) == pytest.approx((63.0, 63.0))  # cos 60° = 1/2
+
+
+def test_the_nights_page_shows_outliers_latency_and_drift(stores: Stores, whole: TestClient) -> None:
+    night = date(2024, 3, 2)
+    text = whole.get(f"/nights/{night}", headers=HTML).text
+    assert "93.0%" in text  # odder than that share
+    assert "exposed to distributed" in text
+    assert "864.0 s" in text  # 0.01 d
+    assert "Not looked at yet" in text
+    found = {"kind": "inputs", "name": "Amplitude_g", "what": "share missing", "before": 0.01, "now": 0.4}
+    summary = {"input": "Amplitude_g", "inputs_version": "1", "n": 250, "n_missing": 100, "counts": [150]}
+    with stores.database.writing() as connection:
+        connection.execute(tables.input_summary.insert().values(survey="ztf", night=night, **summary))
+    assert "Steady" in whole.get(f"/nights/{night}", headers=HTML).text
+    with stores.database.writing() as connection:
+        connection.execute(tables.drift_finding.insert().values(survey="ztf", night=night, since=night, **found))
+    text = whole.get(f"/nights/{night}", headers=HTML).text
+    for expected in ("Amplitude_g", "share missing", "0.400", "against the eight weeks before"):
+        assert expected in text

@@ -68,6 +68,7 @@ def test_from_a_search_to_the_provenance_of_an_epoch(page: Page) -> None:
     expect(page.locator("h1")).to_have_text(oid)
 
     points = page.locator("#plot .point.detection")
+    expect(points.first).to_be_visible()
     flat = points.count()
     assert flat > 3
     page.check("[name=fold]")
@@ -203,6 +204,23 @@ def test_candidates_are_decided_by_keys_and_kept(page: Page) -> None:
     assert (stored["verdict"], stored["person"]) == ("candidate", "Vera Rubin")
     assert stored["candid"]
     expect(page.locator(".skymap .place.current")).to_have_count(1)
+
+
+def test_decided_candidates_can_be_left_out(page: Page) -> None:
+    page.goto(f"/hunter?night={NIGHTS[1]}")
+    names = page.locator("#candidates .pick").all_inner_texts()
+    assert len(names) >= 3
+    page.keyboard.press("k")
+    expect(page.locator("#done")).to_have_text(f"1 of {len(names)} decided")
+    page.check("#open-only")
+    page.locator("#open-only").blur()
+    expect(page.locator("#candidates tbody tr:visible")).to_have_count(len(names) - 1)
+    page.keyboard.press("ArrowUp")  # over the hidden one: nothing is above
+    expect(page.locator("#name")).to_have_text(names[1])
+    page.keyboard.press("s")
+    expect(page.locator("#name")).to_have_text(names[2])
+    expect(page.locator("#facts")).to_contain_text("Pan-STARRS1")
+    expect(page.locator("#facts")).to_contain_text("host")
 
 
 def test_without_the_right_to_write_the_page_says_so(browser: Browser, served_web: str) -> None:
