@@ -1,5 +1,6 @@
 """The web application: every address, and the rules that hold for all of them."""
 
+import importlib
 from importlib import metadata, resources
 from urllib.parse import parse_qsl, urlencode
 
@@ -57,8 +58,9 @@ def create_app(access: Access) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """The application of the deployment that the environment names; what each process of the server makes."""
-    # Positions on the sky need astropy: half a second that nobody's first cone should wait for.
+    # Positions on the sky need astropy, the names of features numba: seconds that nobody's first page should wait for.
     listings.cone_ranges(listings.Cone(0.0, 0.0, 1.0))
+    importlib.import_module("alerce_dagster.lightcurves.features")
     return create_app(Access.to(Settings.from_environment(), open_writes=web_local_writes()))
 
 

@@ -275,10 +275,14 @@ def test_every_page_is_legible_and_fits(
 ) -> None:
     context = browser.new_context(base_url=open_web, viewport={"width": size[0], "height": size[1]}, color_scheme=theme)
     page = context.new_page()
-    oid = busiest(page)
+    oid = with_features(page)
     for path in ("/", "/explorer?class=SN", "/explorer?position=x", f"/objects/{oid}", "/hunter", "/api", "/nothing"):
         page.goto(path)
         page.wait_for_load_state("load")
+        if "/objects/" in path:
+            page.check("[name=models]")
+            expect(page.locator("#models table")).to_be_visible()
+        page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0], path
         assert page.evaluate(_LOW_CONTRAST) == [], path
         assert page.evaluate(_NAMELESS) == [], path
