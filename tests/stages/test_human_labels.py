@@ -71,3 +71,13 @@ def test_their_cutouts_join_a_labelled_set(stores: Stores, seen: dict[str, int])
     assert joined.images.shape == (2, 3, 31, 31)
     np.testing.assert_array_equal(joined.images[1], human.images[0][:, 16:47, 16:47])
     assert joined.digest != old.digest
+
+
+def test_where_nobody_has_decided_the_set_stays_as_it_is(stores: Stores, seen: dict[str, int]) -> None:
+    human = human_stamps(stores, "ztf", human_labels(stores, "ztf"))
+    assert len(human.labels) == 0
+    with stores.database.writing() as connection:
+        decide(connection, "ztf", next(iter(seen)), "bogus", "Ada", candid=next(iter(seen.values())))
+    old = human_stamps(stores, "ztf", human_labels(stores, "ztf"))
+    joined = with_human(old, human)
+    assert (joined.digest, joined.human) == (old.digest, 0)

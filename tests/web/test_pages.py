@@ -105,6 +105,42 @@ def test_from_a_search_to_the_provenance_of_an_epoch(page: Page) -> None:
         expect(drawer).to_contain_text(word)
 
 
+def test_a_search_is_saved_and_walked_by_keys(page: Page) -> None:
+    page.goto("/explorer?class=VS&classifier=stamp_classifier")
+    page.once("dialog", lambda dialog: dialog.accept("my stars"))
+    page.click("#save")
+    page.goto("/explorer")
+    page.click("#saved >> text=my stars")
+    expect(page.locator("#class")).to_have_value("VS")
+    names = page.locator("#results tbody tr td:first-child").all_inner_texts()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    expect(page.locator("#results tbody a").first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text(names[0])
+    page.goto("/explorer")
+    page.click("#saved button")
+    expect(page.locator("#saved a")).to_have_count(0)
+
+
+def test_every_column_sorts_both_ways(page: Page) -> None:
+    place = page.request.get(f"/api/v1/objects/{busiest(page)}").json()["object"]
+    page.goto(f"/explorer?position={place['ra']}+{place['dec']}&radius=36000")
+    count = page.locator("#results thead th a").count()
+    assert count == 9  # all but the light curve; the distance, as it is a cone
+    for i in range(count):
+        name = page.locator("#results thead th a").nth(i).inner_text().strip(" ↑↓")
+        orders = set()
+        for _ in range(2):
+            page.locator("#results thead th a").nth(i).click()
+            head = page.locator("#results thead th[aria-sort]")
+            expect(head).to_contain_text(name)
+            orders.add(head.get_attribute("aria-sort"))
+        assert orders == {"ascending", "descending"}, name
+    assert page.locator("#results .sparkline").count() == page.locator("#results tbody tr").count()
+
+
 def with_features(page: Page) -> str:
     """An object whose light curve was fitted."""
     for item in page.request.get("/ztf/v1/objects?order_by=ndet&page_size=20").json()["items"]:
