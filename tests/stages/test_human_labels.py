@@ -1,12 +1,15 @@
 """Decisions of people become labels with who and when, and cutouts to train on."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from alerce_dagster.classifiers.cards import model_card
 from alerce_dagster.classifiers.labelled_stamps import labelled_stamps, with_human
+from alerce_dagster.classifiers.stamps import DEFAULT_MODEL
 from alerce_dagster.classifiers.taxonomy import STAMP_CLASSES
 from alerce_dagster.stages.alerts import ingest
 from alerce_dagster.stages.detections import make_detections
@@ -81,3 +84,10 @@ def test_where_nobody_has_decided_the_set_stays_as_it_is(stores: Stores, seen: d
     old = human_stamps(stores, "ztf", human_labels(stores, "ztf"))
     joined = with_human(old, human)
     assert (joined.digest, joined.human) == (old.digest, 0)
+
+
+def test_a_models_card_says_how_many_labels_people_gave() -> None:
+    description = json.loads((DEFAULT_MODEL / "model.json").read_text())
+    assert "SN Hunter" not in model_card(description)
+    description["training_set"]["human_labels"] = 7
+    assert "7 of the alerts were labelled by people on SN Hunter" in model_card(description)
