@@ -11,6 +11,7 @@ ALERCE_ZTF_SOURCE      (none)                                      where a night
 ALERCE_CDS_XMATCH      (none)                                      catalogues to ask the CDS X-Match service for
                                                                    where they are not added here: allwise,gaia_dr3
 ALERCE_CDS_URL         (the service's own)                         another address of that service
+ALERCE_SESAME_URL      (the service's own)                         another address of the CDS name resolver
 ALERCE_DAGSTER_URL     http://127.0.0.1:3000                       the Dagster UI, for links from the web's pages
 ALERCE_WEB_TOKEN       (none)                                      what a person must know to write through the
                                                                    web
@@ -186,6 +187,11 @@ def cds_catalogues() -> tuple[str, ...]:
 def cds_url() -> str | None:
     """Another address of the CDS X-Match service than its own."""
     return os.environ.get("ALERCE_CDS_URL") or None
+
+
+def sesame_url() -> str:
+    """Where the CDS name resolver is."""
+    return (os.environ.get("ALERCE_SESAME_URL") or "https://cds.unistra.fr/cgi-bin/nph-sesame").rstrip("/")
 
 
 def prepare_dagster_home(settings: Settings) -> None:

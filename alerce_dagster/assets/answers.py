@@ -30,7 +30,7 @@ def answer_assets(name: str, options: Callable[[str, str, set[str]], dict]) -> l
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:
         from alerce_dagster.assets import answers_report
-        from alerce_dagster.stages.drift import summarise
+        from alerce_dagster.stages.drift import findings, record, summarise
         from alerce_dagster.stages.lightcurve_classifications import make_lightcurve_classifications
 
         night = night_of(context, name, stores, progress)
@@ -38,7 +38,9 @@ def answer_assets(name: str, options: Callable[[str, str, set[str]], dict]) -> l
             classifier = models.light_curve_classifier()
             entry = make_lightcurve_classifications(night, classifier)
             summarise(night, classifier)
-            return answers_report.lightcurve_classifications(night, classifier, entry)
+            found = findings(night, classifier)
+            record(night, found)
+            return answers_report.lightcurve_classifications(night, classifier, entry, found)
 
     @dg.asset(
         **options(

@@ -10,7 +10,7 @@ from alerce_dagster.classifiers.drift import Finding
 from alerce_dagster.classifiers.light_curve_model import LightCurveClassifier
 from alerce_dagster.stages import Night
 from alerce_dagster.stages.combined import CLASSIFIER as COMBINED
-from alerce_dagster.stages.drift import MAX_ECE, calibration_since, findings
+from alerce_dagster.stages.drift import MAX_ECE, calibration_since
 from alerce_dagster.stages.lightcurve_classifications import CLASSIFIER as LIGHT_CURVE
 from alerce_dagster.stages.outliers import TOPS, ranked
 from alerce_dagster.storage import queries, tables
@@ -20,10 +20,11 @@ _COLUMNS = ("oid", "candid", "class_name", "probability", "reason")
 _SHOWN = 5  # outliers per top class, each with its light curve
 
 
-def lightcurve_classifications(night: Night, classifier: LightCurveClassifier, entry: Entry) -> dg.MaterializeResult:
-    """Of the asset lightcurve_classifications; its checks say what has changed, and since when."""
+def lightcurve_classifications(
+    night: Night, classifier: LightCurveClassifier, entry: Entry, found: dict[str, list[tuple[Finding, str]]]
+) -> dg.MaterializeResult:
+    """Of the asset lightcurve_classifications; its checks say what was `found` to have changed, and since when."""
     made = _classes(night, "lightcurve_classifications", LIGHT_CURVE, classifier.model_hash, entry)
-    found = findings(night, classifier)
     since = calibration_since(night, classifier)
     checks = [
         _steady("inputs_steady", found["inputs"]),

@@ -18,6 +18,13 @@ NAME = "stamp_classifier"
 LABELLED_STAMPS = "ALERCE_LABELLED_STAMPS"
 
 
+class TrainingConfig(dg.Config):
+    """What to train on."""
+
+    human_labels: bool = False
+    """Add what people decided on SN Hunter. They saw only what a classifier had chosen: not a fair sample."""
+
+
 @dg.asset(
     name=NAME,
     key_prefix="models",
@@ -34,11 +41,15 @@ LABELLED_STAMPS = "ALERCE_LABELLED_STAMPS"
         )
     ],
 )
-def stamp_classifier(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+def stamp_classifier(context: dg.AssetExecutionContext, config: TrainingConfig) -> dg.MaterializeResult:
     """Train, judge (a quarter of an hour) and keep a challenger under ALERCE_HOME/models."""
-    from alerce_dagster.classifiers.labelled_stamps import load_labelled
+    import pyarrow.parquet as pq
+
+    from alerce_dagster.classifiers.labelled_stamps import load_labelled, with_human
     from alerce_dagster.classifiers.promotion import better
     from alerce_dagster.classifiers.stamp_training import train
+    from alerce_dagster.resources import open_stores
+    from alerce_dagster.stages.human_labels import human_labels, human_stamps
 
     folder = os.environ.get(LABELLED_STAMPS)
     if not folder or not Path(folder).is_dir():
@@ -49,12 +60,20 @@ def stamp_classifier(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         )
     out = _challenger()
     shutil.rmtree(out, ignore_errors=True)
-    description = train(load_labelled(Path(folder)), out)
+    labelled = load_labelled(Path(folder))
+    if config.human_labels:
+        stores = open_stores(Settings.from_environment())
+        labels = human_labels(stores, "ztf")
+        labelled = with_human(labelled, human_stamps(stores, "ztf", labels))
+        out.mkdir(parents=True)
+        pq.write_table(labels, out / "human_labels.parquet")  # who said what and when goes with the model
+    description = train(labelled, out)
     passed, why = better(description, _in_use())
     return dg.MaterializeResult(
         metadata={
             "model": description["model_hash"],
             "comparison": why,
+            "human_labels": labelled.human,
             **_figures(description),
             "card": dg.MetadataValue.md(card_in_one(out)),
         },

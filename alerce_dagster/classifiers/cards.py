@@ -81,7 +81,10 @@ def _data(d: dict[str, Any]) -> str:
     training = d["training_set"]
     rows = [[name, str(training["alerts"][name]), str(training["objects"][name])] for name in d["classes"]]
     left = ", ".join(f"{n} {label}" for label, n in training["left_out"].items()) or "nothing"
-    return "## Training set\n\n" + table(["class", "alerts", "objects"], rows) + f"\n\nLeft out: {left}."
+    human = training.get("human_labels")
+    people = f"\n\n{human} of the alerts were labelled by people on SN Hunter, who saw what a classifier had chosen."
+    about = table(["class", "alerts", "objects"], rows) + f"\n\nLeft out: {left}."
+    return "## Training set\n\n" + about + (people if human else "")
 
 
 def _figures(d: dict[str, Any]) -> str:

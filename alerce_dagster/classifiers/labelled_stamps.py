@@ -6,13 +6,14 @@ stamp: the alert's identifiers and `candidate` fields under ZTF's names, plus `l
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from alerce_dagster.classifiers.preparation import centre
 from alerce_dagster.classifiers.taxonomy import STAMP_CLASSES
 from alerce_dagster.surveys.tables import ALERTS
 from alerce_dagster.surveys.ztf.schema import PIXEL_SCALE
@@ -57,6 +58,8 @@ class LabelledStamps:
     labels: np.ndarray
     left_out: dict[str, int]
     digest: str
+    human: int = 0
+    """How many of the labels people gave by looking at what the classifier had chosen."""
 
     @property
     def objects(self) -> np.ndarray:
@@ -83,6 +86,23 @@ def labelled_stamps(
     for name in sorted(alerts.column_names):
         digest.update(repr((name, alerts.column(name).to_pylist())).encode())
     return LabelledStamps(images, alerts, np.asarray(labels, dtype=np.int64), left_out, digest.hexdigest())
+
+
+def with_human(labelled: LabelledStamps, human: LabelledStamps) -> LabelledStamps:
+    """A set and, behind it, alerts that people labelled; of objects that are in the set already the set's label counts.
+
+    Cutouts are cropped to the set's size, columns are the set's.
+    """
+    new = ~np.isin(human.objects, labelled.objects)
+    human = human.take(new)
+    images = centre(human.images, labelled.images.shape[-1]).astype(np.float32)
+    joined = labelled_stamps(
+        np.concatenate([labelled.images, images]),
+        pa.concat_tables([labelled.alerts, human.alerts.select(labelled.alerts.column_names)]),
+        np.concatenate([labelled.labels, human.labels]),
+        labelled.left_out | human.left_out,
+    )
+    return replace(joined, human=len(human.labels))
 
 
 def load_labelled(folder: Path) -> LabelledStamps:

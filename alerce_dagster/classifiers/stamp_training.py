@@ -263,6 +263,7 @@ def train(
             "alerts": counts,
             "objects": objects,
             "left_out": labelled.left_out,
+            **({"human_labels": labelled.human} if labelled.human else {}),
         },
         "metrics": evaluation,
     }

@@ -1,7 +1,7 @@
 """Watching the light-curve classifier: nightly counts of its inputs and answers, and what is wrong with them."""
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,29 @@ def findings(night: Night, classifier: LightCurveClassifier) -> dict[str, list[t
     """What has changed against the eight weeks before, each with the night since when: `inputs` and `classes`."""
     inputs = _input_findings(night, classifier)
     return {"inputs": inputs, "classes": _class_findings(night, classifier)}
+
+
+def record(night: Night, found: dict[str, list[tuple[Finding, str]]]) -> None:
+    """Keep a night's findings for its page, instead of what was found before."""
+    table = tables.drift_finding
+    rows = [
+        {
+            "survey": night.survey.name,
+            "night": night.night,
+            "kind": kind,
+            "name": finding.name,
+            "what": finding.what,
+            "before": finding.before,
+            "now": finding.now,
+            "since": date.fromisoformat(since),
+        }
+        for kind, findings_of_kind in found.items()
+        for finding, since in findings_of_kind
+    ]
+    with night.stores.database.writing() as connection:
+        connection.execute(table.delete().where(table.c.survey == night.survey.name, table.c.night == night.night))
+        if rows:
+            connection.execute(table.insert(), rows)
 
 
 def calibration_since(night: Night, classifier: LightCurveClassifier) -> dict[str, Any]:

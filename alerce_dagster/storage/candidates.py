@@ -15,17 +15,19 @@ STAGES = {
     "combined": "combined",
 }
 
+HOST_COLUMNS = ("catalog", "catalog_id", "host_mag", "separation", "probability", "redshift", "absolute_mag")
+
 
 def candidates(
     connection: Connection, survey: str, classifier: str, class_name: str, night: date, limit: int
 ) -> list[dict]:
     """Objects with an alert of a class in a night (UTC date), whose answer over all alerts still is that class.
 
-    Most probable first; each with the candid, epoch, magnitude and nearest Pan-STARRS source of its last alert of the
-    night, and the slowest first rise that the upper limits allow in that band.
+    Most probable first; each with the candid, epoch, magnitude and nearest Pan-STARRS sources of its last alert of the
+    night, the slowest first rise that the upper limits allow in that band, and its most probable host.
     """
     objects, current = tables.object_, tables.object_class
-    answer, alert, magstat = tables.classification, tables.alert, tables.magstat
+    answer, alert, magstat, host = tables.classification, tables.alert, tables.magstat, tables.host
     start = mjd_of_night(night)
     tonight = (
         sa.select(answer.c.oid, sa.func.max(answer.c.candid).label("candid"), sa.func.count().label("n_tonight"))
@@ -46,6 +48,12 @@ def candidates(
         "ps1_id_1",
         "ps1_distance_1",
         "ps1_star_score_1",
+        "ps1_id_2",
+        "ps1_distance_2",
+        "ps1_star_score_2",
+        "ps1_id_3",
+        "ps1_distance_3",
+        "ps1_star_score_3",
         "gaia_distance",
         "gaia_mag",
         "ss_distance",
@@ -59,6 +67,7 @@ def candidates(
             tonight.c.candid,
             tonight.c.n_tonight,
             magstat.c.dmdt_first,
+            *[host.c[name].label(f"host_{name.removeprefix('host_')}") for name in HOST_COLUMNS],
         )
         .select_from(tonight)
         .join(
@@ -72,6 +81,7 @@ def candidates(
             (magstat.c.survey == survey) & (magstat.c.oid == tonight.c.oid) & (magstat.c.band == alert.c.band),
             isouter=True,
         )
+        .join(host, (host.c.survey == survey) & (host.c.oid == tonight.c.oid), isouter=True)
         .where(current.c.class_name == class_name)
         .order_by(current.c.probability.desc(), objects.c.oid)
         .limit(limit)

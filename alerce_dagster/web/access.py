@@ -2,10 +2,10 @@
 
 import hmac
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends, HTTPException, Request
@@ -36,6 +36,8 @@ class Access:
     releases: Path = Path("releases")
     """Folder of the products made of data releases; it need not be there."""
     library: Library | None = None
+    nights: dict = field(default_factory=dict)
+    """What pages remember of nights; see `web.nights`."""
     _remembered: dict[str, tuple[float, dict[str, list[str]]]] = field(default_factory=dict)
 
     def classes(self, connection: Connection, survey: str) -> dict[str, list[str]]:
@@ -85,11 +87,21 @@ class Access:
             raise HTTPException(403, "writing is only for pages of this server")
 
 
+_ORDER = ("combined", "light_curve_classifier", "stamp_classifier")
+
+
 def preferred(classifiers: Iterable[str]) -> str | None:
     """Of the classifiers that have answered the one whose answer rests on the most."""
-    stored = sorted(classifiers)
-    order = ("combined", "light_curve_classifier", "stamp_classifier")
-    return next((name for name in order if name in stored), stored[0] if stored else None)
+    return next(iter(_ranked(classifiers)), None)
+
+
+def by_weight(of_classifiers: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Whatever each classifier has, that whose answers rest on the most first."""
+    return [(name, of_classifiers[name]) for name in _ranked(of_classifiers)]
+
+
+def _ranked(classifiers: Iterable[str]) -> list[str]:
+    return sorted(classifiers, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
 
 
 def _access(request: Request) -> Access:

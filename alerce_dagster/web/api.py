@@ -14,7 +14,7 @@ from starlette.responses import Response
 from alerce_dagster.storage import latency, ledger, listings, queries, tables, triage
 from alerce_dagster.storage.candidates import candidates as candidates_of
 from alerce_dagster.storage.listings import Listing
-from alerce_dagster.web import describe, nights, stamps
+from alerce_dagster.web import describe, model_curves, nights, stamps
 from alerce_dagster.web import parameters as p
 from alerce_dagster.web.access import Reading
 from alerce_dagster.web.answers import BadRequest, Json, NotStored
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/api/v1", tags=["v1"], dependencies=[Depends(p.known_
 writes = APIRouter(prefix="/api/v1", tags=["decisions"])
 
 SurveyName = Annotated[str, Query(pattern="^ztf$", description="ztf")]
-_LONG = ("candid", "parent_candid", "alert_ps1_id_1")
+_LONG = ("candid", "parent_candid", *(f"alert_ps1_id_{k}" for k in (1, 2, 3)))
 OBJECT_FIELDS = [tables.object_.c[name] for name in listings.OBJECT_COLUMNS]
 ANSWER_FIELDS = [tables.object_class.c[name] for name in listings.CLASS_COLUMNS]
 _NUMBER, _COUNT, _YES_NO = {"type": ["number", "null"]}, {"type": "integer"}, {"type": "boolean"}
@@ -230,6 +230,13 @@ def outliers(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
         _required(connection, survey, oid)
         return Json(queries.rows_of(connection, tables.outlier, survey, oid))
+
+
+@router.get("/objects/{oid}/models", summary="Fitted models of the light curve as curves, from the stored features")
+def models(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
+    with access.stores.database.reading() as connection:
+        _required(connection, survey, oid)
+        return Json(model_curves.of_object(connection, survey, oid))
 
 
 @router.get(

@@ -1,5 +1,6 @@
 """The web application: every address, and the rules that hold for all of them."""
 
+import importlib
 from importlib import metadata, resources
 from urllib.parse import parse_qsl, urlencode
 
@@ -21,6 +22,7 @@ from alerce_dagster.web import (
     ms_api,
     pages,
     releases,
+    sky,
     stamps,
     ztf_api,
 )
@@ -69,6 +71,7 @@ def create_app(access: Access, rate: str | None = None) -> FastAPI:
     app.include_router(finder.router)
     app.include_router(live.router)
     app.include_router(pages.router)
+    app.include_router(sky.router)
     app.mount("/static", StaticFiles(directory=str(resources.files("alerce_dagster.web") / "static")), name="static")
     # The last one added is the first to see a request.
     app.add_middleware(GZipMiddleware, minimum_size=10_000, compresslevel=3)
@@ -81,8 +84,9 @@ def create_app(access: Access, rate: str | None = None) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """The application of the deployment that the environment names; what each process of the server makes."""
-    # Positions on the sky need astropy: half a second that nobody's first cone should wait for.
+    # Positions on the sky need astropy, the names of features numba: seconds that nobody's first page should wait for.
     listings.cone_ranges(listings.Cone(0.0, 0.0, 1.0))
+    importlib.import_module("alerce_dagster.lightcurves.features")
     return create_app(Access.to(Settings.from_environment(), open_writes=web_local_writes()), web_rate())
 
 
@@ -101,7 +105,8 @@ class _Rules:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_HEADERS]
+                own = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(item for item in _HEADERS if item[0] not in own)]
             await send(message)
 
         await self.app(scope, receive, with_headers)

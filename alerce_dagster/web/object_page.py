@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
 from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import ledger, queries, tables, triage
-from alerce_dagster.web import show
+from alerce_dagster.web import charts, model_cards, show
+from alerce_dagster.web.access import preferred
 from alerce_dagster.web.answers import NotStored
 from alerce_dagster.web.ztf_names import features
 
@@ -27,20 +29,25 @@ def gather(connection: Connection, survey: str, oid: str) -> dict[str, Any]:
     curve = queries.light_curve(connection, survey, oid)
     alerts = queries.provenance(connection, survey, oid)
     history = queries.rows_of(connection, tables.classification, survey, oid)
+    answers = [_answer(row, history) for row in queries.rows_of(connection, tables.object_class, survey, oid)]
+    stored = queries.rows_of(connection, tables.feature, survey, oid)
+    features_ = [item for row in stored for item in features(row)]
     night = alerts[-1]["night"] if alerts else None
     return {
         "object": found,
         "bands": queries.rows_of(connection, tables.magstat, survey, oid),
-        "answers": [_answer(row, history) for row in queries.rows_of(connection, tables.object_class, survey, oid)],
+        "answers": answers,
         "history": history,
+        "changes": _changes(history),
+        "best": _best(answers),
+        "period": next((item["value"] for item in features_ if item["name"] == "Multiband_period"), None),
         "alerts": alerts,
         "xmatches": queries.rows_of(connection, tables.xmatch, survey, oid),
         "searched": queries.rows_of(connection, tables.xmatch_state, survey, oid),
         "host": next(iter(queries.rows_of(connection, tables.host, survey, oid)), None),
         "outliers": queries.rows_of(connection, tables.outlier, survey, oid),
-        "features": [
-            item for row in queries.rows_of(connection, tables.feature, survey, oid) for item in features(row)
-        ],
+        "features": features_,
+        "feature_rows": stored,
         "evidence": _evidence(history),
         "decisions": triage.decisions(connection, survey, [oid]),
         "night": night,
@@ -71,7 +78,22 @@ def _answer(row: dict, history: list[dict]) -> dict[str, Any]:
         "reasons": reasons,
         "n_unanswered": sum(h["class_name"] is None for h in own),
         "prediction_set": newest["prediction_set"] if newest else None,
+        "newest": newest,
+        "trust": model_cards.reliability(row["model"]),
     }
+
+
+def _best(answers: list[dict]) -> dict | None:
+    """The answer that heads the page: of those with a class, the one that rests on the most, not the boldest."""
+    told = {answer["classifier"]: answer for answer in answers if answer["class_name"]}
+    return told.get(preferred(told) or "")
+
+
+def _changes(history: list[dict]) -> list[tuple[str, Markup]]:
+    """(classifier, chart) of each classifier that has answered more than once."""
+    names = dict.fromkeys(row["classifier"] for row in history)
+    drawn = [(name, charts.history([row for row in history if row["classifier"] == name])) for name in names]
+    return [(name, chart) for name, chart in drawn if chart is not None]
 
 
 def _evidence(history: list[dict]) -> dict[str, Any] | None:

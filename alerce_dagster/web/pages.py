@@ -6,17 +6,18 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.templating import Jinja2Templates
 
+from alerce_dagster.classifiers.drift import MIN_LIGHT_CURVES
 from alerce_dagster.classifiers.taxonomy import STAMP_CLASS_MEANING
 from alerce_dagster.settings import dagster_url
 from alerce_dagster.storage import ledger, listings, triage
 from alerce_dagster.storage.candidates import candidates as candidates_of
 from alerce_dagster.storage.listings import Listing
-from alerce_dagster.web import nights, object_page, show, skymap
+from alerce_dagster.web import charts, names, nights, object_page, show, skymap
 from alerce_dagster.web import parameters as p
-from alerce_dagster.web.access import Reading
+from alerce_dagster.web.access import Reading, by_weight
 from alerce_dagster.web.answers import BadRequest, NotStored
 
 SURVEY = "ztf"
@@ -34,7 +35,13 @@ templates.env.filters |= {
     "percent": show.percent,
     "sparkline": show.sparkline,
 }
-templates.env.globals |= {"class_meaning": STAMP_CLASS_MEANING, "VERDICTS": triage.VERDICTS}
+templates.env.globals |= {
+    "class_meaning": STAMP_CLASS_MEANING,
+    "VERDICTS": triage.VERDICTS,
+    "reliability": charts.reliability,
+    "ordered": by_weight,
+    "MIN_LIGHT_CURVES": MIN_LIGHT_CURVES,
+}
 
 
 @router.get("/")
@@ -53,11 +60,14 @@ def one_night(request: Request, access: Reading, night: p.Night) -> Response:
         books = nights.completeness(connection, SURVEY, night)
         if not books["n_batches"]:
             raise NotStored(f"nothing is stored for the night {night}")
-        shares = nights.contents(connection, SURVEY, night)["classes"]
+        figures = nights.figures(connection, SURVEY, night, access.nights)
+        drift = nights.drift(connection, SURVEY, night)
         best = candidates_of(connection, SURVEY, "stamp_classifier", "SN", night, 5)
         older = nights.overview(connection, SURVEY, known[:14])
     return templates.TemplateResponse(
-        request, "night.html", {"night": night, "books": books, "shares": shares, "best": best, "older": older}
+        request,
+        "night.html",
+        {"night": night, "books": books, **figures, "drift": drift, "best": best, "older": older},
     )
 
 
@@ -93,13 +103,25 @@ def explorer(
     order_by: Text = "",
     order: Annotated[str, Query(pattern="^(asc|desc)$")] = "desc",
     page: p.Page = 1,
+    resolve: Annotated[str, Query(pattern="^1$")] = "",
+    name: Annotated[str, Query(max_length=64)] = "",
 ) -> Response:
-    """Search: everything is text as typed, so that what cannot be read is said beside its field."""
-    fault = None
+    """Search: everything is text as typed, so that what cannot be read is said beside its field.
+
+    With `resolve` the position is a name: the answer leads to the same search around that object's place.
+    """
+    fault: BadRequest | names.NoAnswer | None = None
+    if resolve and position.strip():
+        try:
+            return _around(request, position.strip())
+        except (BadRequest, names.NoAnswer) as error:
+            fault = error
     rows: list[dict[str, Any]] = []
     with access.stores.database.reading() as connection:
         classes = access.classes(connection, SURVEY)
         try:
+            if fault:
+                raise fault
             cone = _cone(position, radius)
             chosen = classifier or access.default_classifier(connection, SURVEY, class_name or None)
             about_class = bool(class_name or probability)
@@ -128,7 +150,7 @@ def explorer(
                     offset=p.offset(page, PAGE_SIZE),
                 ),
             )
-        except BadRequest as error:
+        except (BadRequest, names.NoAnswer) as error:
             fault, by, chosen = error, order_by, classifier
         lines = listings.sparklines(connection, SURVEY, [row["oid"] for row in rows[:PAGE_SIZE]])
     asked = dict(request.query_params)
@@ -151,7 +173,16 @@ def explorer(
         "link": link,
         "classifier": chosen,
     }
-    return templates.TemplateResponse(request, "explorer.html", context, status_code=400 if fault else 200)
+    status = 200 if fault is None else 400 if isinstance(fault, BadRequest) else 503
+    return templates.TemplateResponse(request, "explorer.html", context, status_code=status)
+
+
+def _around(request: Request, name: str) -> Response:
+    """The same search, with the place of a named object instead of its name."""
+    asked = {key: value for key, value in request.query_params.items() if key not in ("resolve", "page")}
+    ra, dec = names.resolve(name)
+    place = {"position": f"{ra:.6f} {dec:+.6f}", "name": name}
+    return RedirectResponse(f"/explorer?{urlencode(asked | place)}", status_code=303)
 
 
 def _cone(position: str, radius: str) -> listings.Cone | None:
@@ -230,7 +261,8 @@ def hunter(
             decided.setdefault(row["oid"], row)
         complete = ledger.complete(connection, SURVEY, chosen)
     for row in rows:
-        row |= {"candid": str(row["candid"]), "alert_ps1_id_1": str(row["alert_ps1_id_1"] or "")}
+        row |= {"candid": str(row["candid"])}
+        row |= {name: str(row[name] or "") for name in (f"alert_ps1_id_{k}" for k in (1, 2, 3))}
         row["coordinates"] = show.sexagesimal(row["ra"], row["dec"])
         row["utc"] = show.utc_of_mjd(row["alert_mjd"])
         row["decision"] = show.decision(decided.get(row["oid"]))

@@ -1,16 +1,18 @@
 """Light-curve classes, the combined posterior and outlier scores of a night: each leads back to what made it."""
 
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from alerce_dagster.classifiers.drift import Finding
 from alerce_dagster.classifiers.light_curve_model import LightCurveClassifier
 from alerce_dagster.errors import InputError
 from alerce_dagster.stages import Night
 from alerce_dagster.stages.combined import rules_hash
-from alerce_dagster.stages.drift import findings, summarise
+from alerce_dagster.stages.drift import findings, record, summarise
 from alerce_dagster.stages.explanation import explain
 from alerce_dagster.stages.outliers import TOPS, ranked, record_mark
 from alerce_dagster.storage import Stores, ledger, tables
@@ -118,3 +120,16 @@ def test_a_night_is_counted_for_the_watch_on_drift(stores: Stores, classifier, l
     assert {row["n"] for row in rows} == {4}
     assert all(row["n_missing"] + int(np.sum(row["counts"])) == 4 for row in rows)
     assert findings(night, light_curves) == {"inputs": [], "classes": []}
+
+
+def test_what_has_changed_is_kept_for_the_nights_page(stores: Stores) -> None:
+    """The newest findings of a night replace those before: a night that is made again cannot alarm twice."""
+    night = night_of(stores)
+    changed = Finding("share missing", "Amplitude_g", 0.01, 0.4, 2)
+    record(night, {"inputs": [(changed, "2018-08-17")], "classes": []})
+    record(night, {"inputs": [(changed, "2018-08-18")], "classes": []})
+    (row,) = rows_of(stores, tables.drift_finding)
+    assert (row["kind"], row["name"], row["before"], row["now"]) == ("inputs", "Amplitude_g", 0.01, 0.4)
+    assert (row["night"], row["since"]) == (night.night, date(2018, 8, 18))
+    record(night, {"inputs": [], "classes": []})
+    assert rows_of(stores, tables.drift_finding) == []

@@ -1,5 +1,7 @@
 """A small simulated sky, run through every stage on both databases, and the web over it."""
 
+import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 import uvicorn
 from fastapi.testclient import TestClient
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from alerce_dagster.catalogs.columns import Wanted
 from alerce_dagster.catalogs.formats import open_source
@@ -125,3 +128,39 @@ def served_web(access: Access) -> Iterator[str]:
     """The web on loopback."""
     with running(access) as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def browser(access: Access) -> Iterator[Browser]:
+    """Chromium, closed behind each module: while it is open, nothing else in the process can use asyncio."""
+    if not access.writer.is_sqlite:
+        pytest.skip("a browser sees the same pages on PostgreSQL; that they are made there, test_api shows")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine; install the package chromium to run this test")
+    with sync_playwright() as playwright:
+        # Chromium's sandbox needs a user of its own; in a container tests run as root.
+        flags = ["--no-sandbox"] if os.geteuid() == 0 else []
+        opened = playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def open_web(access: Access) -> Iterator[str]:
+    """The web with writes open to this machine."""
+    with running(Access(access.stores, access.writer, open_writes=True)) as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser: Browser, open_web: str) -> Iterator[Page]:
+    """A page on which any fault of a script or a refused resource fails the test."""
+    faults: list[str] = []
+    context = browser.new_context(base_url=open_web, viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+    yield opened
+    context.close()
+    assert faults == []

@@ -4,9 +4,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.web.test_pages import browser, busiest, open_web, page
-
-__all__ = ["browser", "open_web", "page"]
+from tests.web.test_pages import busiest
 
 
 def test_a_site_is_chosen_by_keyboard_and_remembered(page: Page) -> None:

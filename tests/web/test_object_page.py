@@ -123,3 +123,81 @@ def test_features_have_alerces_names_and_bands(stores: Stores, whole: TestClient
     name = found[5]["name"]
     assert found[5] in whole.get(f"/ztf/v1/objects/{OID}/features/{name}").json()
     assert all(row["fid"] == 1 for row in whole.get(f"/ztf/v1/objects/{OID}/features?fid=1").json())
+
+
+def test_the_models_in_use_say_how_often_they_were_right(stores: Stores, whole: TestClient) -> None:
+    """A shipped model's figures stand beside its answer; of an unknown model nothing is claimed."""
+    from alerce_dagster.classifiers.stamps import StampClassifier
+
+    used = StampClassifier.load(threads=1)
+    answer = {"survey": "ztf", "oid": OID, "classifier": "stamp_classifier"}
+    assert "How far to trust it" not in whole.get(f"/objects/{OID}", headers=HTML).text
+    with stores.database.writing() as connection:
+        table = tables.object_class
+        mine = [table.c[name] == value for name, value in answer.items()]
+        said = {
+            "model": used.model_hash,
+            "class_name": "SN",
+            "probability": 0.6,
+            "probabilities": {"SN": 0.6, "AGN": 0.4},
+        }
+        connection.execute(table.update().where(*mine).values(**said))
+    text = whole.get(f"/objects/{OID}", headers=HTML).text
+    assert "How far to trust it: off by 3.3% in the mean" in text  # the model card's calibration error
+    assert "probability 0.96: 0.96 right, 366 objects" in text
+    assert "grouped by object" in text
+
+
+def test_answers_of_several_models_are_told_apart(stores: Stores, whole: TestClient) -> None:
+    later = [(60372.3, "f" * 64, {"SNIa": 0.8, "SNII": 0.1}), (60373.3, "9" * 64, {"SNIa": 0.4, "SNII": 0.5})]
+    with stores.database.writing() as connection:
+        for k, (mjd, model, probabilities) in enumerate(later, start=1):
+            best = max(probabilities, key=lambda name: probabilities[name])
+            connection.execute(
+                tables.classification.insert().values(
+                    survey="ztf", oid=OID, candid=CANDID + k, mjd=mjd, classifier="combined", class_name=best,
+                    probability=probabilities[best], probabilities=probabilities, reason="stamp", model=model,
+                    run_id="run-2",
+                )
+            )  # fmt: skip
+    text = whole.get(f"/objects/{OID}", headers=HTML).text
+    assert "at 3 alerts by 2 models" in text
+    assert "model 99999999" in text  # where the other model took over
+    assert "SNII 0.500" in text
+
+
+def test_the_sky_frame_may_run_the_cds_and_reach_nothing_here(whole: TestClient) -> None:
+    frame = whole.get(f"/objects/{OID}/sky")
+    policy = frame.headers["content-security-policy"]
+    assert frame.headers.get_list("content-security-policy") == [policy]
+    assert "sandbox allow-scripts" in policy
+    assert "allow-same-origin" not in policy
+    assert "frame-ancestors 'self'" in policy
+    assert "sandbox" not in whole.get(f"/objects/{OID}").headers["content-security-policy"]
+    assert whole.get("/objects/ZTF00none/sky").status_code == 404
+
+
+def test_the_footprint_is_a_cutout_wide_at_any_declination() -> None:
+    from alerce_dagster.web.sky import overlays
+
+    (west, south), _, (east, north), _ = overlays({"ra": 150.0, "dec": 60.0}, [], [], None)["footprint"]
+    assert ((east - west) * 0.5 * 3600, (north - south) * 3600) == pytest.approx((63.0, 63.0))  # cos 60° = 1/2
+
+
+def test_the_nights_page_shows_outliers_latency_and_drift(stores: Stores, whole: TestClient) -> None:
+    night = date(2024, 3, 2)
+    text = whole.get(f"/nights/{night}", headers=HTML).text
+    assert "93.0%" in text  # odder than that share
+    assert "exposed to distributed" in text
+    assert "864.0 s" in text  # 0.01 d
+    assert "Not looked at yet" in text
+    found = {"kind": "inputs", "name": "Amplitude_g", "what": "share missing", "before": 0.01, "now": 0.4}
+    summary = {"input": "Amplitude_g", "inputs_version": "1", "n": 250, "n_missing": 100, "counts": [150]}
+    with stores.database.writing() as connection:
+        connection.execute(tables.input_summary.insert().values(survey="ztf", night=night, **summary))
+    assert "Steady" in whole.get(f"/nights/{night}", headers=HTML).text
+    with stores.database.writing() as connection:
+        connection.execute(tables.drift_finding.insert().values(survey="ztf", night=night, since=night, **found))
+    text = whole.get(f"/nights/{night}", headers=HTML).text
+    for expected in ("Amplitude_g", "share missing", "0.400", "against the eight weeks before"):
+        assert expected in text

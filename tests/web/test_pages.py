@@ -1,53 +1,14 @@
 """The pages in a real browser: from a search to the provenance of a number, and triage by keyboard."""
 
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from alerce_dagster.web.access import Access
-from tests.web.conftest import NIGHTS, running
+from tests.web.conftest import NIGHTS
 
 SIZES = [(1280, 900), (390, 844)]
-
-
-@pytest.fixture(scope="session")
-def browser(access: Access) -> Iterator[Browser]:
-    if not access.writer.is_sqlite:
-        pytest.skip("a browser sees the same pages on PostgreSQL; that they are made there, test_api shows")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine; install the package chromium to run this test")
-    with sync_playwright() as playwright:
-        # Chromium's sandbox needs a user of its own; in a container tests run as root.
-        flags = ["--no-sandbox"] if os.geteuid() == 0 else []
-        opened = playwright.chromium.launch(executable_path=chromium, args=flags)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="session")
-def open_web(access: Access) -> Iterator[str]:
-    """The web with writes open to this machine."""
-    with running(Access(access.stores, access.writer, open_writes=True)) as url:
-        yield url
-
-
-@pytest.fixture
-def page(browser: Browser, open_web: str) -> Iterator[Page]:
-    """A page on which any fault of a script or a refused resource fails the test."""
-    faults: list[str] = []
-    context = browser.new_context(base_url=open_web, viewport={"width": 1280, "height": 900})
-    opened = context.new_page()
-    opened.on("pageerror", lambda error: faults.append(str(error)))
-    opened.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
-    yield opened
-    context.close()
-    assert faults == []
 
 
 def busiest(page: Page) -> str:
@@ -68,6 +29,7 @@ def test_from_a_search_to_the_provenance_of_an_epoch(page: Page) -> None:
     expect(page.locator("h1")).to_have_text(oid)
 
     points = page.locator("#plot .point.detection")
+    expect(points.first).to_be_visible()
     flat = points.count()
     assert flat > 3
     page.check("[name=fold]")
@@ -104,6 +66,113 @@ def test_from_a_search_to_the_provenance_of_an_epoch(page: Page) -> None:
         expect(drawer).to_contain_text(word)
 
 
+def test_a_search_is_saved_and_walked_by_keys(page: Page) -> None:
+    page.goto("/explorer?class=VS&classifier=stamp_classifier")
+    page.once("dialog", lambda dialog: dialog.accept("my stars"))
+    page.click("#save")
+    page.goto("/explorer")
+    page.click("#saved >> text=my stars")
+    expect(page.locator("#class")).to_have_value("VS")
+    names = page.locator("#results tbody tr td:first-child").all_inner_texts()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    expect(page.locator("#results tbody a").first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text(names[0])
+    page.goto("/explorer")
+    page.click("#saved button")
+    expect(page.locator("#saved a")).to_have_count(0)
+
+
+def test_every_column_sorts_both_ways(page: Page) -> None:
+    place = page.request.get(f"/api/v1/objects/{busiest(page)}").json()["object"]
+    page.goto(f"/explorer?position={place['ra']}+{place['dec']}&radius=36000")
+    count = page.locator("#results thead th a").count()
+    assert count == 9  # all but the light curve; the distance, as it is a cone
+    for i in range(count):
+        name = page.locator("#results thead th a").nth(i).inner_text().strip(" ↑↓")
+        orders = set()
+        for _ in range(2):
+            page.locator("#results thead th a").nth(i).click()
+            head = page.locator("#results thead th[aria-sort]")
+            expect(head).to_contain_text(name)
+            orders.add(head.get_attribute("aria-sort"))
+        assert orders == {"ascending", "descending"}, name
+    assert page.locator("#results .sparkline").count() == page.locator("#results tbody tr").count()
+
+
+def with_features(page: Page) -> str:
+    """An object whose light curve was fitted."""
+    for item in page.request.get("/ztf/v1/objects?order_by=ndet&page_size=20").json()["items"]:
+        if page.request.get(f"/api/v1/objects/{item['oid']}/models").json()["models"]:
+            return item["oid"]
+    raise AssertionError("no object of the sample has features")
+
+
+def test_fitted_models_are_drawn_over_the_light_curve(page: Page) -> None:
+    oid = with_features(page)
+    told = page.request.get(f"/api/v1/objects/{oid}/models").json()
+    assert told["newer"] == 0
+    page.goto(f"/objects/{oid}")
+    expect(page.locator("#plot .model-line")).to_have_count(0)
+    page.check("[name=models]")
+    expect(page.locator("#plot .model-line")).to_have_count(len(told["models"]))
+    expect(page.locator("#models")).to_contain_text("supernova parametric model")
+    page.check("[name=quantity][value=flux]")
+    walks = [model for model in told["models"] if model["model"] == "DRW"]
+    expect(page.locator("#plot .model-band")).to_have_count(len(walks))
+    page.check("[name=fold]")  # a model of time has no phase
+    expect(page.locator("#plot .model-line")).to_have_count(0)
+
+
+def test_the_stored_period_folds_the_light_curve(page: Page) -> None:
+    oid = with_features(page)
+    features = page.request.get(f"/ztf/v1/objects/{oid}/features/Multiband_period").json()
+    page.goto(f"/objects/{oid}")
+    page.check("[name=fold]")
+    page.fill("#period", "3")
+    page.click("#stored-period")
+    assert float(page.locator("#period").input_value()) == pytest.approx(features[0]["value"], rel=1e-6)
+
+
+ALADIN_STAND_IN = """
+const told = [];
+window.told = told;
+const layer = (kind) => (options) => ({ kind, options, add: (shape) => told.push([kind, shape]),
+  addSources: (sources) => told.push([options.name, sources.length]) });
+window.A = { init: Promise.resolve(), aladin: (place, options) => { told.push(["aladin", options.target]);
+    return { addOverlay() {}, addCatalog() {} }; },
+  graphicOverlay: layer("overlay"), catalog: layer("catalog"), polygon: (corners) => corners, circle: (...a) => a,
+  source: (ra, dec) => [ra, dec], catalogFromSimbad: () => 0, catalogFromVizieR: () => 0 };
+"""
+
+
+def test_the_sky_is_loaded_when_asked_for_and_its_absence_is_said(page: Page) -> None:
+    oid = busiest(page)
+    stand_in = {"body": ALADIN_STAND_IN, "content_type": "text/javascript"}
+    page.route("https://aladin.cds.unistra.fr/**", lambda route: route.fulfill(**stand_in))
+    page.goto(f"/objects/{oid}")
+    page.click("#open-sky")
+    frame = page.frame_locator("#sky iframe")
+    expect(frame.locator("body[data-state=shown]")).to_be_attached()
+    told = dict(page.frames[1].evaluate("window.told"))
+    place = page.request.get(f"/api/v1/objects/{oid}").json()["object"]
+    assert told["aladin"] == f"{place['ra']} {place['dec']}"
+    assert len(told["overlay"]) == 4  # corners of the cutouts' footprint
+    assert told["detections"] == place["n_det"]
+    assert page.frames[1].evaluate("self.origin") == "null"  # it can act for nobody here
+
+
+def test_without_the_cds_the_page_says_so(browser: Browser, open_web: str) -> None:
+    page = browser.new_page(base_url=open_web)
+    page.route("https://aladin.cds.unistra.fr/**", lambda route: route.abort())
+    page.goto(f"/objects/{busiest(page)}")
+    page.click("#open-sky")
+    expect(page.frame_locator("#sky iframe").locator("#aladin")).to_contain_text("cannot be reached from here")
+    page.close()
+
+
 def test_points_can_be_reached_by_keyboard(page: Page) -> None:
     page.goto(f"/objects/{busiest(page)}")
     page.focus("#plot svg")
@@ -132,6 +201,23 @@ def test_candidates_are_decided_by_keys_and_kept(page: Page) -> None:
     assert (stored["verdict"], stored["person"]) == ("candidate", "Vera Rubin")
     assert stored["candid"]
     expect(page.locator(".skymap .place.current")).to_have_count(1)
+
+
+def test_decided_candidates_can_be_left_out(page: Page) -> None:
+    page.goto(f"/hunter?night={NIGHTS[1]}")
+    names = page.locator("#candidates .pick").all_inner_texts()
+    assert len(names) >= 3
+    page.keyboard.press("k")
+    expect(page.locator("#done")).to_have_text(f"1 of {len(names)} decided")
+    page.check("#open-only")
+    page.locator("#open-only").blur()
+    expect(page.locator("#candidates tbody tr:visible")).to_have_count(len(names) - 1)
+    page.keyboard.press("ArrowUp")  # over the hidden one: nothing is above
+    expect(page.locator("#name")).to_have_text(names[1])
+    page.keyboard.press("s")
+    expect(page.locator("#name")).to_have_text(names[2])
+    expect(page.locator("#facts")).to_contain_text("Pan-STARRS1")
+    expect(page.locator("#facts")).to_contain_text("host")
 
 
 def test_without_the_right_to_write_the_page_says_so(browser: Browser, served_web: str) -> None:
@@ -186,10 +272,14 @@ def test_every_page_is_legible_and_fits(
 ) -> None:
     context = browser.new_context(base_url=open_web, viewport={"width": size[0], "height": size[1]}, color_scheme=theme)
     page = context.new_page()
-    oid = busiest(page)
+    oid = with_features(page)
     for path in ("/", "/explorer?class=SN", "/explorer?position=x", f"/objects/{oid}", "/hunter", "/api", "/nothing"):
         page.goto(path)
         page.wait_for_load_state("load")
+        if "/objects/" in path:
+            page.check("[name=models]")
+            expect(page.locator("#models table")).to_be_visible()
+        page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0], path
         assert page.evaluate(_LOW_CONTRAST) == [], path
         assert page.evaluate(_NAMELESS) == [], path

@@ -6,6 +6,7 @@ add only keys, indexes and the broker's own books. Changes need a migration (`st
 
 from alerce_dagster.storage.tables.answers import (
     classification,
+    drift_finding,
     feature,
     input_summary,
     light_curve_input,
@@ -63,6 +64,7 @@ __all__ = [
     "classification",
     "detection",
     "digest_message",
+    "drift_finding",
     "feature",
     "forced_photometry",
     "host",

@@ -116,3 +116,17 @@ input_summary = sa.Table(
     sa.Column("counts", Json, nullable=False, comment="values by decile of the labelled set"),
     sqlite_with_rowid=False,
 )
+
+drift_finding = sa.Table(
+    "drift_finding",
+    metadata,
+    sa.Column("survey", sa.Text, primary_key=True),
+    sa.Column("night", sa.Date, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True, comment="inputs or classes, of the light-curve classifier"),
+    sa.Column("name", sa.Text, primary_key=True, comment="of the input or class that has changed"),
+    sa.Column("what", sa.Text, nullable=False, comment="what of it has changed"),
+    sa.Column("before", sa.Double, nullable=False, comment="in the eight weeks before"),
+    sa.Column("now", sa.Double, nullable=False, comment="in the night"),
+    sa.Column("since", sa.Date, nullable=False, comment="first night of the change"),
+    sqlite_with_rowid=False,
+)

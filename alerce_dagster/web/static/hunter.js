@@ -9,6 +9,13 @@ let current = 0;
 
 const number = (value, digits, unit = "") => (value == null ? "–" : `${value.toFixed(digits)}${unit}`);
 
+function neighbour(row, k) {
+  if (!row[`alert_ps1_id_${k}`]) return "none within 30″";
+  const score = row[`alert_ps1_star_score_${k}`];
+  const kind = score == null ? "" : score > 0.8 ? ", star-like" : score < 0.2 ? ", galaxy-like" : ", star or galaxy";
+  return `${row[`alert_ps1_id_${k}`]} at ${number(row[`alert_ps1_distance_${k}`], 2, "″")}${kind} (star score ${number(score, 2)})`;
+}
+
 function facts(row) {
   const rise = row.last_mjd - row.first_mjd;
   return {
@@ -19,7 +26,8 @@ function facts(row) {
     "first rise": row.dmdt_first == null ? "no upper limit before it" : `at least ${number(-row.dmdt_first, 2)} mag a day in ${row.alert_band}`,
     "real-bogus": `${number(row.alert_real_bogus, 2)}, deep ${number(row.alert_deep_real_bogus, 2)}`,
     "reference source": number(row.alert_ref_distance, 2, "″"),
-    "Pan-STARRS1": row.alert_ps1_id_1 ? `${row.alert_ps1_id_1} at ${number(row.alert_ps1_distance_1, 2, "″")}, star score ${number(row.alert_ps1_star_score_1, 2)}` : "none within 30″",
+    host: row.host_catalog ? `${row.host_catalog} ${row.host_catalog_id} at ${number(row.host_separation, 2, "″")}, ${number(100 * row.host_probability, 0, "%")}${row.host_redshift == null ? "" : `, z = ${number(row.host_redshift, 4)}, so ${number(row.host_absolute_mag, 1)} mag absolute`}` : "none found",
+    ...Object.fromEntries([1, 2, 3].filter((k) => k === 1 || row[`alert_ps1_id_${k}`]).map((k) => [`Pan-STARRS1${k > 1 ? ` (${k})` : ""}`, neighbour(row, k)])),
     Gaia: row.alert_gaia_mag == null ? "–" : `G ${number(row.alert_gaia_mag, 1)} at ${number(row.alert_gaia_distance, 2, "″")}`,
     "Solar System": row.alert_ss_distance == null ? "nothing known close by" : `known object at ${number(row.alert_ss_distance, 1, "″")}`,
   };
@@ -51,6 +59,18 @@ function show(index) {
   by("said").textContent = row.decision ? `${row.decision.verdict} by ${row.decision.person}, ${row.decision.at} UTC` : "";
 }
 
+// The next candidate in a direction, over those that are hidden.
+function next(step) {
+  for (let i = current + step; i >= 0 && i < rows.length; i += step) if (!lines[i].hidden) return i;
+  return current;
+}
+
+function filter() {
+  for (const [i, line] of lines.entries()) line.hidden = by("open-only").checked && Boolean(rows[i].decision);
+  const done = rows.filter((row) => row.decision).length;
+  by("done").textContent = `${done} of ${rows.length} decided`;
+}
+
 async function decide(verdict) {
   const index = current;
   const row = rows[index];
@@ -71,8 +91,8 @@ async function decide(verdict) {
     return;
   }
   lines[index].querySelector(".decision").textContent = verdict;
-  if (index === current && current < rows.length - 1) show(current + 1);
-  else show(current);
+  filter();
+  show(index === current ? next(1) : current);
 }
 
 if (rows.length) {
@@ -87,9 +107,11 @@ if (rows.length) {
   addEventListener("keydown", (event) => {
     if (event.target.closest("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (KEYS[event.key]) decide(KEYS[event.key]);
-    else if (event.key === "ArrowDown") { event.preventDefault(); show(current + 1); }
-    else if (event.key === "ArrowUp") { event.preventDefault(); show(current - 1); }
+    else if (event.key === "ArrowDown") { event.preventDefault(); show(next(1)); }
+    else if (event.key === "ArrowUp") { event.preventDefault(); show(next(-1)); }
     else if (event.key === "Enter" && !event.target.closest("a, button")) location.href = by("open").href;
   });
+  by("open-only").addEventListener("change", filter);
+  filter();
   show(0);
 }

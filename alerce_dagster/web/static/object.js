@@ -2,6 +2,7 @@
 import { Plot } from "./plot.js";
 import { frequencies, power } from "./periods.js";
 import { showStamps } from "./stamps.js";
+import { lines, load } from "./models.js";
 
 const data = JSON.parse(document.getElementById("curve").textContent);
 const by = (id) => document.getElementById(id);
@@ -71,10 +72,14 @@ function redraw() {
     errors: form.errors.checked,
     x: fold ? { label: "phase", range: [0, 2] } : { label: form.utc.checked ? "UT date" : "MJD (UTC)", format: form.utc.checked ? (mjd) => utc(mjd).slice(0, 10) : null },
     y: { label: { difference: "difference magnitude", apparent: "apparent magnitude", flux: "difference flux, µJy" }[quantity], down: quantity !== "flux" },
-  });
+  }, form.models?.checked && !fold ? lines(quantity, ZERO_POINT) : []);
   plot.mark(plot.points.find((point) => point.data === shown) ?? null);
 }
 form.addEventListener("change", redraw);
+form.models?.addEventListener("change", async () => {
+  by("models").hidden = !form.models.checked;
+  if (form.models.checked && await load(data.oid, by("models"))) redraw();
+});
 
 // Folding: the slider is logarithmic from 0.05 to 500 days.
 const LOW = Math.log(0.05);
@@ -88,6 +93,7 @@ by("slide").addEventListener("input", () => setPeriod(Math.exp(LOW + by("slide")
 by("period").addEventListener("input", () => { if (Number(by("period").value) > 0) setPeriod(Number(by("period").value)); });
 by("halve").addEventListener("click", () => setPeriod(by("period").value / 2));
 by("double").addEventListener("click", () => setPeriod(by("period").value * 2));
+by("stored-period")?.addEventListener("click", ({ target }) => setPeriod(Number(target.dataset.period)));
 by("folding").addEventListener("submit", (event) => event.preventDefault());
 
 const spectrum = new Plot(by("periodogram"), { label: "Periodogram", height: 180, line: true, chosen: ({ x }) => {
@@ -171,5 +177,14 @@ by("open-packet").addEventListener("click", async () => {
 });
 by("packet-filter").addEventListener("input", listFields);
 
-redraw();
+// The sky is another site's script and images: in a frame that can reach nothing of this page, and only when asked for.
+by("open-sky").addEventListener("click", ({ target }) => {
+  const frame = document.createElement("iframe");
+  frame.src = target.dataset.src;
+  frame.title = `The sky around ${data.oid}`;
+  frame.className = "skyframe";
+  by("sky").replaceChildren(frame);
+});
+
+setPeriod(Number(by("period").value));
 if (shown) choose(shown);

@@ -29,15 +29,18 @@ const SHAPES = {
 export class Plot {
   // `chosen` is called with a point that was clicked or entered; a point is {x, y, error, shape, kind, title, data}.
   constructor(place, { label, height = 320, chosen = () => {}, line = false }) {
-    Object.assign(this, { place, label, height, chosen, line, points: [], zoom: null, selected: null });
+    Object.assign(this, { place, label, height, chosen, line, points: [], lines: [], zoom: null, selected: null });
     this.tip = document.createElement("div");
     this.tip.className = "tip";
     this.tip.hidden = true;
     new ResizeObserver(() => this.draw()).observe(place);
   }
 
-  show(points, axes) {
+  // `lines` are curves under the points: {kind, points: [x, y], band: [x, low, high] or null}; a null y breaks one.
+  // They do not widen the axes.
+  show(points, axes, lines = []) {
     this.points = points;
+    this.lines = lines;
     this.axes = axes;
     this.zoom = null;
     this.draw();
@@ -88,10 +91,23 @@ export class Plot {
       const path = this.points.map((p, i) => `${i ? "L" : "M"}${px(p.x).toFixed(1)},${py(p.y).toFixed(1)}`).join("");
       layer.append(element("path", { class: "curve-line", d: path }));
     } else {
+      this.drawLines(layer);
       this.drawPoints(layer);
     }
     this.listen();
     this.place.replaceChildren(svg, this.tip);
+  }
+
+  drawLines(layer) {
+    const at = (x, y) => `${this.px(x).toFixed(1)},${this.py(y).toFixed(1)}`;
+    for (const { kind, points, band } of this.lines) {
+      if (band) {
+        const edge = [...band.map(([x, low]) => at(x, low)), ...band.map(([x, , high]) => at(x, high)).reverse()];
+        layer.append(element("path", { class: `model-band ${kind}`, d: `M${edge.join("L")}z` }));
+      }
+      const path = points.map(([x, y], i) => (y == null ? "" : `${i && points[i - 1][1] != null ? "L" : "M"}${at(x, y)}`)).join("");
+      layer.append(element("path", { class: `model-line ${kind}`, d: path }));
+    }
   }
 
   drawPoints(layer) {
