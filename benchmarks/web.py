@@ -133,10 +133,9 @@ def _night(environment: dict[str, str], alerts: int) -> Iterator[subprocess.Pope
         simulate = [_PROGRAM, "simulate", "--alerts", str(alerts), "--seed", seed, "--archive", "--out", folder]
         subprocess.run(simulate, check=True, stdout=subprocess.DEVNULL)
         command = ["nice", _PROGRAM, "run", folder]
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as night:
+        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as night:
             yield night
             night.terminate()
-            night.communicate()
 
 
 def _measured(pid: int, port: int, kind: str, known: dict[str, np.ndarray]) -> dict[str, float]:
