@@ -4,6 +4,7 @@ What is laid in the outbox here is fixed at that moment: an object that changes 
 """
 
 import json
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -28,7 +29,6 @@ from alerce_dagster.surveys import get_survey
 from alerce_dagster.surveys.tables import ALERTS
 
 MESSAGES_PER_SENDING = 20_000
-SUPERNOVA = "SN"
 _PAUSE = 15.0
 _OBJECT_NAMES = {
     "n_det": "ndet", "first_mjd": "firstmjd", "last_mjd": "lastmjd", "delta_mjd": "deltajd", "ra": "meanra",
@@ -53,7 +53,6 @@ def put_results(night: Night, connection: Connection, batch: Batch, classifier: 
 
     records = [row | shared for row in rows.to_pylist()]
     put(f"stamp_classifier_{batch.night:%Y%m%d}", model, _stamp_classifications(records))
-    put("sn_candidates", model, _supernova_candidates(records))
     put("object_updates", model, _object_updates(records))
     for user_filter in filters.live(connection):
         kept = [record for record, good in zip(records, passes(user_filter.expression, rows), strict=True) if good]
@@ -147,12 +146,6 @@ def _stamp_classifications(records: list[dict]) -> Iterator[Outgoing]:
             yield _message("stamp_classifier", record | own)
 
 
-def _supernova_candidates(records: list[dict]) -> Iterator[Outgoing]:
-    for record in records:
-        if record["stamp_class"] == SUPERNOVA:
-            yield _message("sn_candidates", _named(record) | {"probability": record["stamp_probability"]})
-
-
 def _object_updates(records: list[dict]) -> Iterator[Outgoing]:
     latest: dict[str, dict] = {}
     for record in records:
@@ -182,6 +175,7 @@ class Outlet:
         self._cluster, self._name = cluster, name
         self._publisher: Publisher | None = None
         self._not_before = 0.0
+        self._one_at_a_time = threading.RLock()
 
     def publish(self, stores: Stores) -> int:
         """Send all that waits in the outbox, in order; returns the number of messages.
@@ -191,6 +185,10 @@ class Outlet:
         StreamError
             When Kafka does not answer, or what it says was sent is not what this database has sent.
         """
+        with self._one_at_a_time:
+            return self._publish(stores)
+
+    def _publish(self, stores: Stores) -> int:
         n_sent = 0
         while True:
             with stores.database.reading() as connection:
