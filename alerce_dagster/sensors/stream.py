@@ -114,6 +114,7 @@ class _Seen:
     recorded: list[Span]
     left_behind: list[date]
     last_read: datetime | None
+    pace: float | None
 
 
 def _look(survey: str, now: datetime) -> _Seen:
@@ -137,6 +138,7 @@ def _look(survey: str, now: datetime) -> _Seen:
         topics = {span.topic for span in available}
         recorded = offsets.recorded(connection, survey, topics)
         last_read = offsets.last_read(connection, survey, topics)
+        pace = offsets.pace(connection, survey)
         left_behind = ledger.unfinished_nights(connection, survey, now - _LEFT_BEHIND)
         if os.environ.get("ALERCE_STREAMS_KAFKA"):
             left_behind += outbox.waiting_nights(connection, survey, now - _LEFT_BEHIND)
@@ -145,16 +147,17 @@ def _look(survey: str, now: datetime) -> _Seen:
             f"{', '.join(anew)}: the topic ends before what was read of it, so it was made anew; give it another name, "
             "or remove its rows from kafka_offset"
         )
-    return _Seen(patterns, available, recorded, sorted(set(left_behind)), last_read)
+    return _Seen(patterns, available, recorded, sorted(set(left_behind)), last_read, pace)
 
 
 def _asked(survey: str) -> list[Asked]:
     from alerce_dagster.settings import LiveSettings
-    from alerce_dagster.streams.topics import plan
+    from alerce_dagster.streams.topics import plan, run_limit
 
     now = datetime.now(UTC)
     seen = _look(survey, now)
-    limit = LiveSettings.from_environment(survey).max_alerts
+    settings = LiveSettings.from_environment(survey)
+    limit = run_limit(settings.max_alerts, settings.max_backlog, seen.pace)
     wanted = plan(seen.patterns, seen.available, seen.recorded, now.date(), limit)
     return decide((wanted.night, wanted.spans) if wanted else None, seen.left_behind)
 

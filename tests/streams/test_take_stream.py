@@ -5,6 +5,7 @@ import struct
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -231,6 +232,45 @@ def test_following_reads_on_while_alerts_come(stores: Stores, kafka: Broker, clu
     assert taken.entry.n_out == 5
     assert booked(stores) == [Span(name, 0, 0, 5)]
     assert len(stages) == 3
+
+
+def book(stores: Stores, run_id: str, *spans: Span, at: datetime) -> None:
+    """Spans as a run has booked them, all at one moment."""
+    with stores.database.writing() as connection:
+        offsets.record(connection, "ztf", run_id, [(span, len(span)) for span in spans])
+        fresh = tables.kafka_offset.c.stored_at > NOON + timedelta(days=30)
+        connection.execute(tables.kafka_offset.update().where(fresh).values(stored_at=at))
+
+
+NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
+
+
+def test_old_spans_are_joined_and_say_the_same(stores: Stores, counted) -> None:
+    """Neighbours in one partition, a hole, another partition, and what is too young."""
+    for n in range(5):
+        book(stores, "run", Span("t", 0, 10 * n, 10 * n + 10), at=NOON + timedelta(seconds=n))
+    book(stores, "run", Span("t", 0, 60, 70), Span("t", 1, 0, 10), at=NOON + timedelta(minutes=1))
+    book(stores, "run", Span("t", 0, 70, 80), at=NOON + timedelta(days=2))
+    before = booked(stores)
+    with stores.database.writing() as connection:
+        assert offsets.compact(connection, NOON + timedelta(days=1)) == 4
+        assert offsets.compact(connection, NOON + timedelta(days=1)) == 0
+    assert booked(stores) == before
+    assert counted(tables.kafka_offset) == 4
+    with stores.database.reading() as connection:
+        assert connection.scalar(sa.select(sa.func.sum(tables.kafka_offset.c.n_messages))) == 80
+        assert offsets.missing(connection, "ztf", [Span("t", 0, 0, 80)]) == [Span("t", 0, 50, 60)]
+
+
+def test_the_pace_is_that_of_runs_at_work(stores: Stores) -> None:
+    """Two runs with an hour between them: the hour does not count, nor does a run's first portion."""
+    with stores.database.reading() as connection:
+        assert offsets.pace(connection, "ztf") is None
+    for n in range(4):
+        hour = timedelta(hours=n // 2)
+        book(stores, f"run {n // 2}", Span("t", 0, 500 * n, 500 * n + 500), at=NOON + hour + timedelta(seconds=2 * n))
+    with stores.database.reading() as connection:
+        assert offsets.pace(connection, "ztf") == pytest.approx(250)
 
 
 def portions(*numbers: int):
