@@ -171,14 +171,35 @@ class Database:
         for start in range(0, len(ids), _IDS_PER_QUERY):
             yield from connection.execute(statement.where(column.in_(ids[start : start + _IDS_PER_QUERY]))).all()
 
+    def table_by(
+        self, connection: Connection, statement: sa.Select, column: sa.ColumnElement, ids: Sequence, schema: pa.Schema
+    ) -> pa.Table:
+        """Like `select_by`, as an Arrow table with the fields of `schema` in the order of the statement's columns.
+
+        The driver's own rows are taken, which saves half of the time: numbers, texts and truth values only.
+        """
+        rows: list[tuple] = []
+        for start in range(0, len(ids), _IDS_PER_QUERY):
+            result = connection.execute(statement.where(column.in_(ids[start : start + _IDS_PER_QUERY])))
+            rows += result.cursor.fetchall() if result.cursor is not None else []
+            result.close()
+        return to_arrow(rows, schema)
+
 
 def to_arrow(rows: Iterable[Sequence], schema: pa.Schema) -> pa.Table:
     """Query rows, in the order of the schema's fields, as an Arrow table."""
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
     return pa.table(
-        [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)],
+        [_column(values, field.type) for values, field in zip(columns, schema, strict=True)],
         schema=schema,
     )
+
+
+def _column(values: Sequence, kind: pa.DataType) -> pa.Array:
+    """Values as an Arrow array; SQLite's driver says 0 and 1 for truth."""
+    if pa.types.is_boolean(kind) and any(type(value) is int for value in values):
+        return pa.array(values, pa.int8()).cast(kind)
+    return pa.array(values, type=kind)
 
 
 def _sqlite_engine(url: sa.URL) -> Engine:
