@@ -181,9 +181,15 @@ def tell(watch: Watch, n: int, rate: float) -> None:
 def _tell_stages(n: int) -> None:
     import dagster as dg
 
+    from alerce_dagster.sensors.stream import TAG
+
     clock: Counter[str] = Counter()
     cpu: Counter[str] = Counter()
+    gaps = []
     with dg.DagsterInstance.get() as instance:
+        for run in instance.get_run_records(dg.RunsFilter(tags={TAG: "ztf"})):
+            [reading] = instance.get_run_step_stats(run.dagster_run.run_id, ["ztf__alerts"])
+            gaps.append((run.end_time or np.nan) - (reading.end_time or np.nan))
         for record in instance.fetch_materializations(dg.AssetKey(["ztf", "alerts"]), limit=1000).records:
             said = (
                 record.asset_materialization.metadata.get("seconds_by_stage") if record.asset_materialization else None
@@ -191,6 +197,7 @@ def _tell_stages(n: int) -> None:
             for name, spent in (said.value if said else {}).items():
                 clock[name] += spent["clock"]
                 cpu[name] += spent["cpu"]
+    console.print(f"{len(gaps)} runs; from the last alert of a run to its end {np.median(gaps):.1f} s (median)")
     table = Table("stage", "ms an alert", "CPU ms an alert, own thread")
     for name, seconds in clock.items():
         table.add_row(name, f"{1000 * seconds / n:.2f}", f"{1000 * cpu[name] / n:.2f}")

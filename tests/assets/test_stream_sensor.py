@@ -76,8 +76,11 @@ def stores(home: Path) -> Stores:
     return stores_at(home)
 
 
-def test_from_topics_to_topics(instance, home: Path, apache_kafka: Broker, stream: str, monkeypatch) -> None:
+def test_from_topics_to_topics(
+    instance, home: Path, database_url: str, apache_kafka: Broker, stream: str, monkeypatch
+) -> None:
     """Two nights and a poison packet: the sensor's runs read all, in order, and publish what came of it."""
+    monkeypatch.setenv("ALERCE_DATABASE_URL", database_url)
     monkeypatch.setenv("ALERCE_STREAMS_KAFKA", apache_kafka.address)
     topics = [f"{stream}_20200115_programid1", f"{stream}_20200116_programid1"]
     for topic, day in zip(topics, (0.3, 1.3), strict=True):
@@ -92,7 +95,7 @@ def test_from_topics_to_topics(instance, home: Path, apache_kafka: Broker, strea
         assert all(check.passed for check in result.get_asset_check_evaluations())
     assert requests == "everything that came has been read"
     assert nights == ["2020-01-15", "2020-01-16"]
-    opened = stores(home)
+    opened = stores_at(home, database_url)
     check_books(opened)
     with opened.database.reading() as connection:
         assert offsets.recorded(connection, "ztf") == [
