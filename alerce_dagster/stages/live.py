@@ -4,8 +4,8 @@ A run's start costs seconds, so while alerts keep coming one run takes portion a
 come while the one before was worked on: that is what keeps it from falling behind, and quick when little comes.
 
 What a portion needs until its first answer is out is done at once. What takes longer or asks others (catalogues, light
-curves, lists) follows in a thread of its own, for the portions that are so far: it holds up neither the next portion
-nor, in the end, the stream. Should it fall far behind, the stream waits for it.
+curves, lists) follows in a thread of its own, for the portions that are so far: it does not hold up the next
+portion. Should it fall far behind, the stream waits for it, and a run ends when it is done.
 """
 
 from collections.abc import Callable, Iterable, Mapping
