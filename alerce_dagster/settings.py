@@ -43,7 +43,9 @@ ALERCE_ZTF_DEAD_LETTERS    (none)                         topic for messages tha
 ALERCE_STREAMS_KAFKA       (none)                         brokers to which results go
 ALERCE_STREAMS_NAME        alerce                         this deployment's name as a publisher
 ALERCE_LIVE_ALERTS         20000                          most alerts that a run is asked to read
-ALERCE_LIVE_SECONDS        120                            how long a run reads on while alerts come
+ALERCE_LIVE_BACKLOG        600                            most seconds of work that it is asked to read,
+                                                          at the pace of the last runs
+ALERCE_LIVE_SECONDS        300                            how long a run reads on while alerts come
 ALERCE_LIVE_IDLE           30                             seconds without an alert after which it ends
 ALERCE_LIVE_LINGER         2                              seconds to wait for more alerts, to a batch
 =========================  =============================  ==============================================
@@ -106,6 +108,7 @@ class LiveSettings:
     topics: str
     dead_letters: str | None
     max_alerts: int
+    max_backlog: float
     seconds: float
     idle: float
     linger: float
@@ -124,7 +127,8 @@ class LiveSettings:
             topics=os.environ.get(f"{prefix}_TOPICS") or f"{survey}_%Y%m%d_programid1",
             dead_letters=os.environ.get(f"{prefix}_DEAD_LETTERS") or None,
             max_alerts=int(_number("ALERCE_LIVE_ALERTS", 20_000)),
-            seconds=_number("ALERCE_LIVE_SECONDS", 120),
+            max_backlog=_number("ALERCE_LIVE_BACKLOG", 600),
+            seconds=_number("ALERCE_LIVE_SECONDS", 300),
             idle=_number("ALERCE_LIVE_IDLE", 30),
             linger=_number("ALERCE_LIVE_LINGER", 2),
         )

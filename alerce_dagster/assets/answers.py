@@ -37,7 +37,8 @@ def answer_assets(name: str, options: Callable[[str, str, set[str]], dict]) -> l
         with explained():
             classifier = models.light_curve_classifier()
             entry = make_lightcurve_classifications(night, classifier)
-            summarise(night, classifier)
+            if entry.n_in:  # a stream's inputs are counted when its night is over, with `nights`
+                summarise(night, classifier)
             found = findings(night, classifier)
             record(night, found)
             return answers_report.lightcurve_classifications(night, classifier, entry, found)

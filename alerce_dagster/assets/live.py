@@ -23,10 +23,12 @@ def take(
     models: ModelsResource,
     catalogs: CatalogsResource,
 ) -> Ingested:
-    """Read the configured offsets and, while following, do every stage after each portion."""
+    """Read the configured offsets and, while following, do every stage for each portion."""
     settings = LiveSettings.from_environment(night.survey.name)
     spans = [Span(r.topic, r.partition, r.start, r.end) for r in config.offsets]
-    then = _stages(streams, models, catalogs) if config.follow_seconds else []
+    follows = config.follow_seconds > 0
+    at_once = _at_once(streams, models) if follows else {}
+    behind = _behind(streams, models, catalogs) if follows else {}
     pace = Pace(
         messages=alerts.PACKETS_PER_BATCH,
         n_bytes=alerts.BYTES_PER_BATCH,
@@ -36,21 +38,56 @@ def take(
     )
     with Reader(streams.cluster(night.survey.name), spans, pace) as reader:
         schemas = Schemas.from_environment(night.survey.name)
-        return take_stream(night, reader.portions(), schemas, settings.dead_letters, then)
+        return take_stream(night, reader.portions(), schemas, settings.dead_letters, at_once, behind)
 
 
-def _stages(streams: StreamsResource, models: ModelsResource, catalogs: CatalogsResource) -> list[Stage]:
-    """Everything behind the alerts, in order; a stage does what the ledger says is left."""
+def _at_once(streams: StreamsResource, models: ModelsResource) -> dict[str, Stage]:
+    """What each portion goes through before the next: until the answer of its cutouts is out."""
     from alerce_dagster.stages.classifications import make_classifications
     from alerce_dagster.stages.detections import make_detections
     from alerce_dagster.stages.objects import make_objects
     from alerce_dagster.stages.stamps import make_stamps
+
+    return {
+        "stamps": make_stamps,
+        "detections": make_detections,
+        "objects": make_objects,
+        "classifications": partial(make_classifications, classifier=models.stamp_classifier()),
+        **_publishing(streams, "publishing"),
+    }
+
+
+def _behind(streams: StreamsResource, models: ModelsResource, catalogs: CatalogsResource) -> dict[str, Stage]:
+    """What follows, in an order in which the answers that people wait for come first."""
+    from alerce_dagster.catalogs.galaxies import GalaxyCatalogues
+    from alerce_dagster.stages.combined import make_combined
+    from alerce_dagster.stages.features import make_features
+    from alerce_dagster.stages.hosts import make_hosts
+    from alerce_dagster.stages.identity import make_identity
+    from alerce_dagster.stages.lightcurve_classifications import make_lightcurve_classifications
+    from alerce_dagster.stages.outliers import make_outliers
+    from alerce_dagster.stages.watch import deliver, make_watch_matches
     from alerce_dagster.stages.xmatches import make_xmatches
 
-    stages: list[Stage] = [make_stamps, make_detections, make_objects]
-    stages.append(partial(make_xmatches, catalogues=catalogs.open()))
-    stages.append(partial(make_classifications, classifier=models.stamp_classifier()))
-    if outlet := streams.outlet():
-        # Alerts are taken in whether or not results can go out; what waits goes out later, or the asset `streams` says.
-        stages.append(lambda night: outlet.publish_if_it_answers(night.stores))
-    return stages
+    catalogues = catalogs.open()
+    stamps, light_curves = models.stamp_classifier(), models.light_curve_classifier()
+    combine = partial(make_combined, stamp_hash=stamps.model_hash, light_curves=light_curves)
+    return {
+        "xmatches": partial(make_xmatches, catalogues=catalogues),
+        "hosts": partial(make_hosts, galaxies=GalaxyCatalogues.among(catalogues.local)),
+        "lightcurve_classifications": partial(make_lightcurve_classifications, classifier=light_curves),
+        "combined": combine,
+        **_publishing(streams, "publishing behind"),
+        "features": make_features,
+        "outliers": partial(make_outliers, model=models.outlier_model()),
+        "identity": make_identity,
+        "watch_matches": make_watch_matches,
+        **_publishing(streams, "publishing watch matches"),
+        "delivery": lambda night: deliver(night.stores.database),
+    }
+
+
+def _publishing(streams: StreamsResource, name: str) -> dict[str, Stage]:
+    """Alerts are taken in whether or not results can go out; what waits goes out later, or the asset `streams` says."""
+    outlet = streams.outlet()
+    return {name: lambda night: outlet.publish_if_it_answers(night.stores)} if outlet else {}

@@ -6,6 +6,7 @@ import dagster as dg
 
 from alerce_dagster.assets import checks
 from alerce_dagster.assets.partitions import nights
+from alerce_dagster.resources import ModelsResource
 
 OWNERS = ["team:alerce"]
 
@@ -24,17 +25,21 @@ def night_summary(survey: str) -> dg.AssetsDefinition:
         deps=[dg.AssetKey([survey, "streams"])],
         check_specs=checks.specs(survey, "nights"),
     )
-    def summary(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def summary(context: dg.AssetExecutionContext, models: ModelsResource) -> dg.MaterializeResult:
         from alerce_dagster.assets import report
         from alerce_dagster.resources import open_stores
         from alerce_dagster.settings import Settings
-        from alerce_dagster.stages import Night
+        from alerce_dagster.stages import Night, drift
         from alerce_dagster.stages.nights import summarise
         from alerce_dagster.surveys import get_survey
 
         day = date.fromisoformat(context.partition_key)
-        # Only read: it waits for nobody, and nobody for it.
+        # Only counts of what is there: it waits for nobody, and nobody for it.
         opened = open_stores(Settings.from_environment())
-        return report.night(summarise(Night(opened, get_survey(survey), day, context.run.run_id)))
+        night = Night(opened, get_survey(survey), day, context.run.run_id)
+        classifier = models.light_curve_classifier()
+        drift.summarise(night, classifier)
+        drift.record(night, drift.findings(night, classifier))
+        return report.night(summarise(night))
 
     return summary

@@ -69,6 +69,7 @@ def alerts(night: Night, ingested: Ingested, *, streamed: bool = False) -> dg.Ma
             **summaries.counts(entry),
             "other_nights": {str(day): count for day, count in sorted(ingested.other_nights.items())},
             "stored_in_other_nights": {str(day): count for day, count in sorted(ingested.elsewhere.items())},
+            **_spent(ingested),
             "preview": preview,
             "sky_map": dg.MetadataValue.md(plots.sky_map(ra, dec)),
             "magnitudes": dg.MetadataValue.md(plots.histogram(mag, "difference magnitude")),
@@ -81,6 +82,20 @@ def alerts(night: Night, ingested: Ingested, *, streamed: bool = False) -> dg.Ma
             result("duplicate_rate", duplicates < 0.05 or entry.n_out == 0, share=duplicates),
         ],
     )
+
+
+def _spent(ingested: Ingested) -> dict:
+    """Of a stream: seconds of its stages, also for the alert, where they say something."""
+    spent, n = ingested.spent, ingested.entry.n_in
+    if not spent.clock or not n:
+        return {}
+    lines = ["| stage | s | ms an alert | CPU ms an alert, own thread |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| {name} | {s:,.1f} | {1000 * s / n:.3f} | {1000 * spent.cpu[name] / n:.3f} |"
+        for name, s in spent.clock.items()
+    ]
+    seconds = {name: {"clock": round(s, 3), "cpu": round(spent.cpu[name], 3)} for name, s in spent.clock.items()}
+    return {"seconds_by_stage": dg.MetadataValue.json(seconds), "stages": dg.MetadataValue.md("\n".join(lines))}
 
 
 def stamps(night: Night, entry: Entry) -> dg.MaterializeResult:

@@ -103,6 +103,8 @@ class StampClassifier:
                 raise ValueError(f"stamp model in {folder}: its {what} is {theirs!r}, this code needs {ours!r}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        # Threads that wait for work sleep: spinning takes the processor from whoever has work.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         session = onnxruntime.InferenceSession(artefact, options, providers=["CPUExecutionProvider"])
         return cls(session, description, model_hash)

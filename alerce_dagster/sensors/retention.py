@@ -1,7 +1,8 @@
-"""Dagster keeps the events of every run for ever; this forgets those that nothing needs any more.
+"""What grows without end is cut back once a day: Dagster's events of old runs, and the stream's list of offsets.
 
 A run stays while it is the latest successful one of its job and night: the UI would otherwise show that night's assets
-as never made. The broker's own books (the ledger) are not touched.
+as never made. What the books say (the ledger, which offsets were read, what was published, the quarantine with its
+bytes) stays for ever; spans of offsets that lie beside each other are joined.
 """
 
 from collections.abc import Iterator
@@ -30,6 +31,21 @@ def forget_superseded_runs(context: dg.OpExecutionContext, config: RetentionConf
     context.log.info(f"{len(forgotten)} runs that finished before {before:%Y-%m-%d} were forgotten")
 
 
+@dg.op(description="Join the spans of offsets that were read days ago.")
+def compact_offsets(context: dg.OpExecutionContext, config: RetentionConfig) -> None:
+    """Run `offsets.compact`, where anything has been stored."""
+    from alerce_dagster.resources import open_database
+    from alerce_dagster.settings import Settings
+    from alerce_dagster.storage import offsets
+
+    database = open_database(Settings.from_environment())
+    before = datetime.now(UTC) - timedelta(days=config.days)
+    with database.writing() as connection:
+        n_saved = offsets.compact(connection, before)
+    context.log.info(f"{n_saved:,} spans of offsets were joined to their neighbours")
+    context.add_output_metadata({"rows_saved": n_saved})
+
+
 def superseded(instance: dg.DagsterInstance, before: datetime) -> Iterator[str]:
     """Ids of the finished runs created before `before` (UTC) that are not the latest success of their night."""
     latest: set[tuple[str, str | None]] = set()
@@ -48,8 +64,9 @@ def superseded(instance: dg.DagsterInstance, before: datetime) -> Iterator[str]:
 
 @dg.job(description="Forget what Dagster need not remember.", executor_def=dg.in_process_executor)
 def retention() -> None:
-    """The one step of the daily clean-up."""
+    """The steps of the daily clean-up."""
     forget_superseded_runs()
+    compact_offsets()
 
 
 daily_retention = dg.ScheduleDefinition(

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from alerce_dagster.streams.topics import TopicPattern
 
 TAG = "alerce/stream"
+DIED = "alerce/died"
+"""Tag of a run whose process was killed: no reason for the next one to wait."""
+
 INTERVAL_SECONDS = 5
 _UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -32,6 +35,9 @@ _UNDER_WAY = [
     dg.DagsterRunStatus.CANCELING,
 ]
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+_LOCKED_BY_THEN = timedelta(seconds=20)
+"""After such a time a run that has started holds its night's lock."""
+
 _LEFT_BEHIND = timedelta(seconds=60)
 """What has lain unfinished so long is nobody's: its run has died."""
 
@@ -91,14 +97,44 @@ def stream_sensor(survey: str) -> dg.SensorDefinition:
 def _not_now(instance: dg.DagsterInstance, survey: str) -> str | None:
     """Why no further run may start: one is under way, or the last ones failed a moment ago."""
     tags = {TAG: survey}
-    for run in instance.get_runs(dg.RunsFilter(tags=tags, statuses=_UNDER_WAY), limit=1):
-        return f"run {run.run_id[:8]} is at work"
+    for record in instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_UNDER_WAY), limit=1):
+        if not _ended_if_dead(instance, record, survey):
+            return f"run {record.dagster_run.run_id[:8]} is at work"
     records = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_FINISHED), limit=8)
+    records = [record for record in records if DIED not in record.dagster_run.tags]
     outcomes = [record.dagster_run.status is dg.DagsterRunStatus.SUCCESS for record in records]
     ended = datetime.fromtimestamp(records[0].end_time, UTC) if records and records[0].end_time else None
     if wait := back_off(outcomes, ended, datetime.now(UTC)):
         return f"run {records[0].dagster_run.run_id[:8]} failed (see there why); the next one starts in {wait:.0f} s"
     return None
+
+
+def _ended_if_dead(instance: dg.DagsterInstance, record: dg.RunRecord, survey: str) -> bool:
+    """Mark a run as failed whose process is gone: power, memory, a restart of the machine.
+
+    Dagster's own launcher cannot tell, and would believe it alive for ever. A run that lives holds its night's lock,
+    which dies with its process.
+    """
+    from alerce_dagster.resources import open_database
+    from alerce_dagster.settings import Settings
+
+    run = record.dagster_run
+    began = record.start_time
+    if run.status is not dg.DagsterRunStatus.STARTED or began is None:
+        return False
+    if datetime.now(UTC) - datetime.fromtimestamp(began, UTC) < _LOCKED_BY_THEN:
+        return False
+    try:
+        if not open_database(Settings.from_environment()).is_free(f"{survey} {run.tags['dagster/partition']}"):
+            return False
+    except AlerceError:  # a database that is away says nothing
+        return False
+    now = instance.get_run_by_id(run.run_id)
+    if now is None or now.status is not dg.DagsterRunStatus.STARTED:
+        return False
+    instance.add_run_tags(run.run_id, {DIED: "yes"})
+    instance.report_run_failed(now, "The process that executed this run has died; the next one takes up its work.")
+    return True
 
 
 _clients: dict[str, tuple] = {}
@@ -114,6 +150,7 @@ class _Seen:
     recorded: list[Span]
     left_behind: list[date]
     last_read: datetime | None
+    pace: float | None
 
 
 def _look(survey: str, now: datetime) -> _Seen:
@@ -137,6 +174,7 @@ def _look(survey: str, now: datetime) -> _Seen:
         topics = {span.topic for span in available}
         recorded = offsets.recorded(connection, survey, topics)
         last_read = offsets.last_read(connection, survey, topics)
+        pace = offsets.pace(connection, survey)
         left_behind = ledger.unfinished_nights(connection, survey, now - _LEFT_BEHIND)
         if os.environ.get("ALERCE_STREAMS_KAFKA"):
             left_behind += outbox.waiting_nights(connection, survey, now - _LEFT_BEHIND)
@@ -145,16 +183,17 @@ def _look(survey: str, now: datetime) -> _Seen:
             f"{', '.join(anew)}: the topic ends before what was read of it, so it was made anew; give it another name, "
             "or remove its rows from kafka_offset"
         )
-    return _Seen(patterns, available, recorded, sorted(set(left_behind)), last_read)
+    return _Seen(patterns, available, recorded, sorted(set(left_behind)), last_read, pace)
 
 
 def _asked(survey: str) -> list[Asked]:
     from alerce_dagster.settings import LiveSettings
-    from alerce_dagster.streams.topics import plan
+    from alerce_dagster.streams.topics import plan, run_limit
 
     now = datetime.now(UTC)
     seen = _look(survey, now)
-    limit = LiveSettings.from_environment(survey).max_alerts
+    settings = LiveSettings.from_environment(survey)
+    limit = run_limit(settings.max_alerts, settings.max_backlog, seen.pace)
     wanted = plan(seen.patterns, seen.available, seen.recorded, now.date(), limit)
     return decide((wanted.night, wanted.spans) if wanted else None, seen.left_behind)
 

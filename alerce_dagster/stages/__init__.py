@@ -46,6 +46,9 @@ class Night:
     publishes: bool = False
     """Whether results are laid in the outbox, for Kafka."""
 
+    batch_ids: frozenset[str] | None = None
+    """The batches to work on; None: all of the night."""
+
     def entry(self, stage: str, version: str | None = None, batch_id: str | None = None) -> Entry:
         """An empty ledger entry of this night and run."""
         return Entry(self.survey.name, self.night, stage, version or VERSIONS[stage], self.run_id, batch_id)

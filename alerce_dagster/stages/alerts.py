@@ -20,6 +20,7 @@ from sqlalchemy.engine import Connection
 
 from alerce_dagster.errors import StoreError
 from alerce_dagster.stages import FIRST_NIGHT, Night
+from alerce_dagster.stages.spent import Spent
 from alerce_dagster.storage import ledger, offsets, outbox, quarantine, tables
 from alerce_dagster.storage.archive import packet_file
 from alerce_dagster.storage.database import APPEND
@@ -67,6 +68,8 @@ class Ingested:
     entry: Entry
     other_nights: Counter[date] = field(default_factory=Counter)
     elsewhere: Counter[date] = field(default_factory=Counter)
+    spent: Spent = field(default_factory=Spent)
+    """Of a stream: where the time went."""
 
     def add(self, night: date, entries: list[Entry]) -> None:
         """Add what one reading gave."""

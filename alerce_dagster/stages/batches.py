@@ -19,7 +19,8 @@ _AHEAD = 2
 def pending(night: Night, stage: str, version: str) -> list[Batch]:
     """The night's batches without a ledger entry of this stage and version."""
     with night.stores.database.reading() as connection:
-        return ledger.pending(connection, night.survey.name, night.night, stage, version)
+        left = ledger.pending(connection, night.survey.name, night.night, stage, version)
+    return [batch for batch in left if night.batch_ids is None or batch.batch_id in night.batch_ids]
 
 
 def packets(night: Night, batch: Batch) -> Iterator[list[Packet]]:

@@ -28,7 +28,7 @@ from alerce_dagster.lightcurves.features.batch import LIMIT_COLUMNS, OBSERVATION
 from alerce_dagster.lightcurves.tables import CORRECTION
 from alerce_dagster.stages import Night, batches
 from alerce_dagster.storage import ledger, tables, xmatches
-from alerce_dagster.storage.database import REPLACE, to_arrow
+from alerce_dagster.storage.database import REPLACE
 from alerce_dagster.storage.ledger import Batch as Packets
 from alerce_dagster.storage.ledger import Entry
 from alerce_dagster.surveys.tables import ALERTS, DETECTIONS, FORCED_PHOTOMETRY, NON_DETECTIONS
@@ -86,7 +86,7 @@ def _read(night: Night, connection: Connection, oids: list[str]) -> Batch:
 
     def stored(table: sa.Table, schema: pa.Schema) -> pa.Table:
         chosen = sa.select(*[table.c[name] for name in schema.names]).where(table.c.survey == survey)
-        return to_arrow(database.select_by(connection, chosen, table.c.oid, oids), schema)
+        return database.table_by(connection, chosen, table.c.oid, oids, schema)
 
     return from_tables(
         stored(tables.detection, pa.schema([*DETECTIONS, *CORRECTION])),

@@ -15,7 +15,7 @@ from alerce_dagster.classifiers.evidence import STAMP_CLASS_OF
 from alerce_dagster.classifiers.labelled_stamps import LabelledStamps, labelled_stamps
 from alerce_dagster.classifiers.preparation import usable
 from alerce_dagster.classifiers.taxonomy import STAMP_CLASSES
-from alerce_dagster.stages.streams import SUPERNOVA
+from alerce_dagster.stages.answer_messages import SUPERNOVA
 from alerce_dagster.storage import Stores, queries, tables
 from alerce_dagster.storage.database import to_arrow
 from alerce_dagster.storage.triage import decisions

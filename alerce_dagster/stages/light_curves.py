@@ -14,7 +14,7 @@ from alerce_dagster.lightcurves.features.batch import Batch
 from alerce_dagster.lightcurves.tables import CORRECTION
 from alerce_dagster.stages import Night
 from alerce_dagster.storage import tables
-from alerce_dagster.storage.database import Database, to_arrow
+from alerce_dagster.storage.database import Database
 from alerce_dagster.storage.ledger import Batch as StoredBatch
 from alerce_dagster.surveys.tables import ALERTS, DETECTIONS, FORCED_PHOTOMETRY, NON_DETECTIONS
 
@@ -49,7 +49,7 @@ def stored_light_curves(
     chosen = sa.select(*[table.c[name] for name in _COLUMNS.names]).where(table.c.survey == survey)
     if until is not None:
         chosen = chosen.where(table.c.mjd <= until)
-    detections = to_arrow(database.select_by(connection, chosen, table.c.oid, oids), _COLUMNS)
+    detections = database.table_by(connection, chosen, table.c.oid, oids, _COLUMNS)
     order = np.lexsort((detections["candid"].to_numpy(), detections["mjd"].to_numpy()))
     detections = detections.take(pa.array(order))
     batch = source_magnitudes(from_tables(detections, _no_forced(), NON_DETECTIONS.empty_table(), ALERTS.empty_table()))

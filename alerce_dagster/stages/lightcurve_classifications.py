@@ -14,6 +14,7 @@ from alerce_dagster.classifiers.light_curve_inputs import MIN_EPOCHS
 from alerce_dagster.classifiers.light_curve_model import Answers, LightCurveClassifier
 from alerce_dagster.classifiers.light_curves import digests
 from alerce_dagster.stages import Night, batches
+from alerce_dagster.stages.answer_messages import put_light_curve_answers
 from alerce_dagster.stages.light_curves import (
     StoredLightCurves,
     constant,
@@ -47,6 +48,8 @@ def make_lightcurve_classifications(night: Night, classifier: LightCurveClassifi
             database.write(connection, tables.classification, rows, REPLACE)
             database.write(connection, tables.object_class, _object_rows(rows), REPLACE)
             database.write(connection, tables.light_curve_input, inputs, REPLACE)
+            if night.publishes:
+                put_light_curve_answers(night, connection, batch, classifier, curves, answers)
             ledger.record(connection, entry)
         total.add(entry)
         night.progress(STAGE, total.n_in, n_alerts)
@@ -108,7 +111,9 @@ def _json(classes: tuple[str, ...], p: np.ndarray, enough: np.ndarray) -> pa.Arr
 
 
 def _numbers(x: np.ndarray) -> str:
-    return json.dumps([None if np.isnan(value) else float(value) for value in x])
+    values = x.astype(object)
+    values[np.isnan(x)] = None
+    return json.dumps(values.tolist())
 
 
 def _object_rows(rows: pa.Table) -> pa.Table:

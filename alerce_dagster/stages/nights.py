@@ -7,8 +7,8 @@ import numpy as np
 import sqlalchemy as sa
 
 from alerce_dagster.stages import Night
+from alerce_dagster.stages.answer_messages import SUPERNOVA
 from alerce_dagster.stages.classifications import CLASSIFIER
-from alerce_dagster.stages.streams import SUPERNOVA
 from alerce_dagster.storage import latency, ledger, outbox, queries, tables
 from alerce_dagster.storage.ledger import Entry
 from alerce_dagster.storage.outbox import TopicCount

@@ -12,7 +12,7 @@ from alerce_dagster.lightcurves.statistics import object_statistics
 from alerce_dagster.lightcurves.tables import CORRECTION
 from alerce_dagster.stages import VERSIONS, Night, batches
 from alerce_dagster.storage import ledger, tables
-from alerce_dagster.storage.database import REPLACE, Database, to_arrow
+from alerce_dagster.storage.database import REPLACE, Database
 from alerce_dagster.storage.ledger import Batch, Entry
 from alerce_dagster.storage.queries import healpix_cells
 from alerce_dagster.surveys.tables import ALERTS, DETECTIONS, FORCED_PHOTOMETRY, NON_DETECTIONS
@@ -43,7 +43,7 @@ def _recompute(night: Night, connection: Connection, batch: Batch) -> Entry:
     def stored(table: sa.Table, schema: pa.Schema, extra: tuple[str, ...] = ()) -> pa.Table:
         fields = pa.schema([*schema, *[pa.field(name, pa.bool_()) for name in extra]])
         chosen = sa.select(*[table.c[name] for name in fields.names]).where(table.c.survey == survey)
-        return to_arrow(database.select_by(connection, chosen, table.c.oid, oids), fields)
+        return database.table_by(connection, chosen, table.c.oid, oids, fields)
 
     detections = stored(tables.detection, pa.schema([*DETECTIONS, *CORRECTION]), ("dubious",))
     statistics = object_statistics(

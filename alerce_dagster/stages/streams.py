@@ -4,6 +4,7 @@ What is laid in the outbox here is fixed at that moment: an object that changes 
 """
 
 import json
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -28,7 +29,6 @@ from alerce_dagster.surveys import get_survey
 from alerce_dagster.surveys.tables import ALERTS
 
 MESSAGES_PER_SENDING = 20_000
-SUPERNOVA = "SN"
 _PAUSE = 15.0
 _OBJECT_NAMES = {
     "n_det": "ndet", "first_mjd": "firstmjd", "last_mjd": "lastmjd", "delta_mjd": "deltajd", "ra": "meanra",
@@ -37,10 +37,19 @@ _OBJECT_NAMES = {
 }  # fmt: skip
 """Names of an object's columns in ALeRCE's messages, where they differ from ours."""
 
+_ANSWERS = {
+    "stamp_class": pa.string(), "stamp_probabilities": pa.string(), "stamp_reason": pa.string(),
+    "class_name": pa.string(), "probabilities": pa.string(),
+    "stamp_probability": pa.float64(), "probability": pa.float64(),
+}  # fmt: skip
+_TOLD = frozenset([*OBJECTS.names, *_ANSWERS, "candid", "mjd"])
+"""What messages tell of an alert and its object; filters may ask for more."""
+
 
 def put_results(night: Night, connection: Connection, batch: Batch, classifier: str, model: str) -> None:
     """Lay a batch's results in the outbox, in the transaction that stores them."""
-    rows = products(night, connection, batch, classifier)
+    live = filters.live(connection)
+    rows = products(night, connection, batch, classifier, None if live else _TOLD)
     shared = {
         "survey": night.survey.name,
         "run_id": night.run_id,
@@ -53,17 +62,20 @@ def put_results(night: Night, connection: Connection, batch: Batch, classifier: 
 
     records = [row | shared for row in rows.to_pylist()]
     put(f"stamp_classifier_{batch.night:%Y%m%d}", model, _stamp_classifications(records))
-    put("sn_candidates", model, _supernova_candidates(records))
     put("object_updates", model, _object_updates(records))
-    for user_filter in filters.live(connection):
+    for user_filter in live:
         kept = [record for record, good in zip(records, passes(user_filter.expression, rows), strict=True) if good]
         named = {"filter_name": user_filter.name, "filter_version": user_filter.version}
         messages = (_message("filter_match", _named(record) | named) for record in kept)
         put(user_filter.topic, f"{model} {user_filter.version}", messages)
 
 
-def products(night: Night, connection: Connection, batch: Batch, classifier: str) -> pa.Table:
+def products(
+    night: Night, connection: Connection, batch: Batch, classifier: str, names: frozenset[str] | None = None
+) -> pa.Table:
     """What filters and messages may speak of: one row per alert of a batch, in the order of its file.
+
+    With `names` only these columns, and no p_CLASS.
 
     The object's columns by their names, of the alert those that an object has not, the alert's own answer
     (stamp_class, stamp_probability), the object's (class_name, probability), and of the object p_CLASS for each class.
@@ -78,7 +90,7 @@ def products(night: Night, connection: Connection, batch: Batch, classifier: str
         "probability": whole.c.probability,
         "probabilities": sa.cast(whole.c.probabilities, sa.Text),
     }
-    fields = _fields()
+    fields = [field for field in _fields() if names is None or field.name in names]
     columns = [
         (object_.c[f.name] if f.name in OBJECTS.names else alert.c[f.name]) if f.name not in found else found[f.name]
         for f in fields
@@ -98,16 +110,13 @@ def products(night: Night, connection: Connection, batch: Batch, classifier: str
         .order_by(alert.c.file_row)
     )
     table = to_arrow(connection.execute(chosen), pa.schema(fields))
-    return _with_class_columns(table)
+    return table if names is not None else _with_class_columns(table)
 
 
 def _fields() -> list[pa.Field]:
     """Columns of `products`, without those of the single classes."""
     stored = [*OBJECTS, *[field for field in ALERTS if field.name not in OBJECTS.names]]
-    texts = ("stamp_class", "stamp_probabilities", "stamp_reason", "class_name", "probabilities")
-    answers = [pa.field(name, pa.string()) for name in texts]
-    answers += [pa.field(name, pa.float64()) for name in ("stamp_probability", "probability")]
-    return [field.remove_metadata() for field in stored] + answers
+    return [field.remove_metadata() for field in stored] + [pa.field(name, kind) for name, kind in _ANSWERS.items()]
 
 
 def check_filter(expression: str) -> None:
@@ -147,12 +156,6 @@ def _stamp_classifications(records: list[dict]) -> Iterator[Outgoing]:
             yield _message("stamp_classifier", record | own)
 
 
-def _supernova_candidates(records: list[dict]) -> Iterator[Outgoing]:
-    for record in records:
-        if record["stamp_class"] == SUPERNOVA:
-            yield _message("sn_candidates", _named(record) | {"probability": record["stamp_probability"]})
-
-
 def _object_updates(records: list[dict]) -> Iterator[Outgoing]:
     latest: dict[str, dict] = {}
     for record in records:
@@ -182,6 +185,7 @@ class Outlet:
         self._cluster, self._name = cluster, name
         self._publisher: Publisher | None = None
         self._not_before = 0.0
+        self._one_at_a_time = threading.RLock()
 
     def publish(self, stores: Stores) -> int:
         """Send all that waits in the outbox, in order; returns the number of messages.
@@ -191,6 +195,10 @@ class Outlet:
         StreamError
             When Kafka does not answer, or what it says was sent is not what this database has sent.
         """
+        with self._one_at_a_time:
+            return self._publish(stores)
+
+    def _publish(self, stores: Stores) -> int:
         n_sent = 0
         while True:
             with stores.database.reading() as connection:

@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from alerce_dagster.errors import StoreError
-from alerce_dagster.storage.locks import file_lock
+from alerce_dagster.storage.locks import file_lock, is_free
 
 _IDS_PER_QUERY = 5_000
 _READERS = 24  # connections that readers of one process may hold; SQLite's are cheap, PostgreSQL allows 100 by default
@@ -116,16 +116,28 @@ class Database:
 
         The death of a process ends its block.
         """
-        file = self.url.database
         lock: AbstractContextManager
         if not self.is_sqlite:
             lock = self._server_lock(name)
-        elif file and file != ":memory:":
-            lock = file_lock(Path(f"{file}.lock").expanduser())
+        elif self._lock_file:
+            lock = file_lock(self._lock_file)
         else:
             lock = nullcontext()
         with lock:
             yield
+
+    def is_free(self, name: str) -> bool:
+        """Whether nobody is in a block `alone` of this name (on SQLite: of any) at this moment."""
+        if self.is_sqlite:
+            return self._lock_file is None or is_free(self._lock_file)
+        mine = sa.func.pg_try_advisory_xact_lock(sa.func.hashtext(name), 0)
+        with self.reading() as connection:  # its end gives the lock back
+            return bool(connection.scalar(sa.select(mine)))
+
+    @property
+    def _lock_file(self) -> Path | None:
+        file = self.url.database
+        return Path(f"{file}.lock").expanduser() if file and file != ":memory:" else None
 
     @contextmanager
     def _server_lock(self, name: str) -> Iterator[None]:
@@ -171,14 +183,35 @@ class Database:
         for start in range(0, len(ids), _IDS_PER_QUERY):
             yield from connection.execute(statement.where(column.in_(ids[start : start + _IDS_PER_QUERY]))).all()
 
+    def table_by(
+        self, connection: Connection, statement: sa.Select, column: sa.ColumnElement, ids: Sequence, schema: pa.Schema
+    ) -> pa.Table:
+        """Like `select_by`, as an Arrow table with the fields of `schema` in the order of the statement's columns.
+
+        The driver's own rows are taken, which saves half of the time: numbers, texts and truth values only.
+        """
+        rows: list[tuple] = []
+        for start in range(0, len(ids), _IDS_PER_QUERY):
+            result = connection.execute(statement.where(column.in_(ids[start : start + _IDS_PER_QUERY])))
+            rows += result.cursor.fetchall() if result.cursor is not None else []
+            result.close()
+        return to_arrow(rows, schema)
+
 
 def to_arrow(rows: Iterable[Sequence], schema: pa.Schema) -> pa.Table:
     """Query rows, in the order of the schema's fields, as an Arrow table."""
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
     return pa.table(
-        [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)],
+        [_column(values, field.type) for values, field in zip(columns, schema, strict=True)],
         schema=schema,
     )
+
+
+def _column(values: Sequence, kind: pa.DataType) -> pa.Array:
+    """Values as an Arrow array; SQLite's driver says 0 and 1 for truth."""
+    if pa.types.is_boolean(kind) and any(type(value) is int for value in values):
+        return pa.array(values, pa.int8()).cast(kind)
+    return pa.array(values, type=kind)
 
 
 def _sqlite_engine(url: sa.URL) -> Engine:

@@ -27,11 +27,18 @@ PERCENTILES = (50, 95, 99)
 _MJD_1970 = 40_587.0
 
 
-def moments(connection: Connection, survey: str, night: date, run_id: str | None = None) -> dict[str, np.ndarray]:
+def moments(
+    connection: Connection,
+    survey: str,
+    night: date,
+    run_id: str | None = None,
+    *,
+    published_on: str = "object_updates",
+) -> dict[str, np.ndarray]:
     """For each alert of the night that came over Kafka: MJD in UTC of each of MOMENTS, NaN where it has not been.
 
     With `run_id` only the alerts that this run stored. Arrays of shape (n,), in the order of the candids. The moment of
-    exposure is its start.
+    exposure is its start. Published is what it is on the topics whose names begin with `published_on`.
     """
     alert, arrival = tables.alert, tables.alert_arrival
     joined = alert.join(arrival, (alert.c.survey == arrival.c.survey) & (alert.c.candid == arrival.c.candid))
@@ -59,7 +66,7 @@ def moments(connection: Connection, survey: str, night: date, run_id: str | None
         found[moment] = _by_batch(connection.execute(done.group_by(ledger.c.batch_id)).all(), batches)
     outbox = tables.outbox
     sent = sa.select(outbox.c.batch_id, sa.func.min(outbox.c.published_at)).where(
-        outbox.c.survey == survey, outbox.c.night == night, outbox.c.topic.startswith("object_updates")
+        outbox.c.survey == survey, outbox.c.night == night, outbox.c.topic.startswith(published_on)
     )
     found["published"] = _by_batch(connection.execute(sent.group_by(outbox.c.batch_id)).all(), batches)
     return found

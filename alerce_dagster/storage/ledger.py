@@ -179,9 +179,8 @@ def finished(connection: Connection, survey: str, stage: str, batch_ids: set[str
 
 
 def unfinished_nights(connection: Connection, survey: str, before: datetime, look_back: int = 2_000) -> list[date]:
-    """Nights with batches that came before `before` and have not been classified, oldest first.
+    """Nights with batches that came before `before` and have not come to the last stage, oldest first.
 
-    Classification is the last stage that every batch comes to, whatever models and lists a deployment has.
     Looks at the newest `look_back` batches only: what is older than that was somebody's to mend long ago.
     """
     ledger = tables.ledger
@@ -193,9 +192,7 @@ def unfinished_nights(connection: Connection, survey: str, before: datetime, loo
         .subquery()
     )
     last = ledger.alias()
-    done = sa.exists().where(
-        last.c.survey == survey, last.c.stage == "classifications", last.c.batch_id == came.c.batch_id
-    )
+    done = sa.exists().where(last.c.survey == survey, last.c.stage == STAGES[-1], last.c.batch_id == came.c.batch_id)
     chosen = sa.select(came.c.night).where(came.c.finished_at < before, ~done).distinct()
     return sorted(connection.scalars(chosen))
 

@@ -23,3 +23,15 @@ def file_lock(file: Path) -> Iterator[None]:
     with stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+def is_free(file: Path) -> bool:
+    """Whether no process holds `file` locked at this moment."""
+    if not file.exists():
+        return True
+    with file.open("ab") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

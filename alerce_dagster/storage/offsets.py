@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -85,6 +86,54 @@ def last_read(connection: Connection, survey: str, topics: Iterable[str]) -> dat
     of_topics = (table.c.survey == survey, table.c.topic.in_(list(topics)))
     when = connection.scalar(sa.select(sa.func.max(table.c.stored_at)).where(*of_topics))
     return when.replace(tzinfo=UTC) if when is not None and when.tzinfo is None else when
+
+
+def pace(connection: Connection, survey: str, look_back: int = 50) -> float | None:
+    """Messages a second that runs have taken lately; None where too little has been read.
+
+    Each of the last `look_back` portions counts with the time since the one before it in its run. On a quiet night that
+    is less than what they could take.
+    """
+    table = tables.kafka_offset
+    chosen = (
+        sa.select(table.c.run_id, table.c.stored_at, sa.func.sum(table.c.n_messages))
+        .where(table.c.survey == survey)
+        .group_by(table.c.run_id, table.c.stored_at)
+        .order_by(table.c.stored_at.desc())
+        .limit(look_back)
+    )
+    rows = connection.execute(chosen).all()
+    n, seconds = 0, 0.0
+    for (run, end, messages), (run_before, begin, _) in pairwise(rows):
+        if run == run_before:
+            n += int(messages)
+            seconds += (end - begin).total_seconds()
+    return n / seconds if seconds > 0 else None
+
+
+def compact(connection: Connection, before: datetime) -> int:
+    """Join neighbouring spans that were read before `before`; returns how many rows that saves.
+
+    The joined row has the counts of all, and run and time of the last. A topic without a date in its name would
+    otherwise gather a row for every portion that was ever read.
+    """
+    table = tables.kafka_offset
+    key = (table.c.survey, table.c.topic, table.c.partition)
+    chosen = sa.select(table).where(table.c.stored_at < before).order_by(*key, table.c.start_offset)
+    joined: list[dict] = []
+    n_rows = 0
+    for row in connection.execute(chosen).mappings():
+        n_rows += 1
+        last = joined[-1] if joined else None
+        if last and all(last[c.name] == row[c.name] for c in key) and last["end_offset"] == row["start_offset"]:
+            counts = {name: last[name] + row[name] for name in ("n_messages", "n_expired")}
+            joined[-1] = dict(row) | counts | {"start_offset": last["start_offset"]}
+        else:
+            joined.append(dict(row))
+    if n_rows > len(joined):
+        connection.execute(table.delete().where(table.c.stored_at < before))
+        connection.execute(table.insert(), joined)
+    return n_rows - len(joined)
 
 
 def expired(connection: Connection, run_id: str) -> int:

@@ -68,6 +68,20 @@ class Wanted:
         return sum(map(len, self.spans))
 
 
+LEAST = 1_000
+"""Messages that a run is asked to read at least, where as many wait: its start must pay."""
+
+
+def run_limit(most: int, seconds: float, pace: float | None) -> int:
+    """How many messages a run may be asked for: at most `most`, and what takes `seconds` at `pace` messages a second.
+
+    Where no pace is known yet, `most`; never less than LEAST (or `most`, if that is less).
+    """
+    if pace is None:
+        return most
+    return min(most, max(LEAST, int(seconds * pace)))
+
+
 def plan(
     patterns: Sequence[TopicPattern],
     available: Iterable[Span],

@@ -27,7 +27,7 @@ def make(instance: dg.DagsterInstance, night: str, **tags: str) -> str:
     return result.run_id
 
 
-def test_the_latest_success_of_a_night_stays(instance) -> None:
+def test_the_latest_success_of_a_night_stays(instance, home) -> None:
     first = make(instance, NIGHT)
     other = make(instance, "2020-01-16")
     second = make(instance, NIGHT)
@@ -35,7 +35,8 @@ def test_the_latest_success_of_a_night_stays(instance) -> None:
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     assert set(superseded(instance, tomorrow)) == {first, failed}
     assert not set(superseded(instance, datetime.now(UTC) - timedelta(days=1)))
-    config = {"ops": {"forget_superseded_runs": {"config": {"days": -1}}}}
+    days = {"config": {"days": -1}}
+    config = {"ops": {"forget_superseded_runs": days, "compact_offsets": days}}
     assert retention.execute_in_process(instance=instance, run_config=config).success
     assert {second, other} <= {run.run_id for run in instance.get_runs()}
     assert instance.get_run_by_id(first) is None

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -9,7 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from alerce_dagster.definitions import build_defs
-from alerce_dagster.sensors.stream import TAG, stream_sensor
+from alerce_dagster.resources import open_database
+from alerce_dagster.sensors.stream import DIED, TAG, stream_sensor
+from alerce_dagster.settings import Settings
 from alerce_dagster.storage import Stores, ledger, offsets, tables
 from alerce_dagster.storage.outbox import counts
 from alerce_dagster.streams.spans import Span
@@ -60,12 +63,24 @@ def start(instance: dg.DagsterInstance, request: dg.RunRequest) -> dg.ExecuteInP
     )
 
 
+def started(run: dg.DagsterRun):
+    """What Dagster's log has when a run starts; there is no public way to make one."""
+    from dagster._core.events import DagsterEvent, DagsterEventType
+    from dagster._core.events.log import EventLogEntry
+
+    event = DagsterEvent(DagsterEventType.RUN_START.value, run.job_name)
+    return EventLogEntry(None, 20, "", run.run_id, time.time(), None, run.job_name, event)
+
+
 def stores(home: Path) -> Stores:
     return stores_at(home)
 
 
-def test_from_topics_to_topics(instance, home: Path, apache_kafka: Broker, stream: str, monkeypatch) -> None:
+def test_from_topics_to_topics(
+    instance, home: Path, database_url: str, apache_kafka: Broker, stream: str, monkeypatch
+) -> None:
     """Two nights and a poison packet: the sensor's runs read all, in order, and publish what came of it."""
+    monkeypatch.setenv("ALERCE_DATABASE_URL", database_url)
     monkeypatch.setenv("ALERCE_STREAMS_KAFKA", apache_kafka.address)
     topics = [f"{stream}_20200115_programid1", f"{stream}_20200116_programid1"]
     for topic, day in zip(topics, (0.3, 1.3), strict=True):
@@ -80,7 +95,7 @@ def test_from_topics_to_topics(instance, home: Path, apache_kafka: Broker, strea
         assert all(check.passed for check in result.get_asset_check_evaluations())
     assert requests == "everything that came has been read"
     assert nights == ["2020-01-15", "2020-01-16"]
-    opened = stores(home)
+    opened = stores_at(home, database_url)
     check_books(opened)
     with opened.database.reading() as connection:
         assert offsets.recorded(connection, "ztf") == [
@@ -105,6 +120,27 @@ def test_one_run_at_a_time(instance, kafka: Broker, stream: str) -> None:
     instance.add_run(run.with_status(dg.DagsterRunStatus.STARTED))
     answer = tick(instance)
     assert answer == f"run {run.run_id[:8]} is at work"
+
+
+def test_a_run_whose_process_has_died_is_ended(instance, home: Path, kafka: Broker, stream: str, monkeypatch) -> None:
+    """Dagster would believe it alive for ever; the lock of its night tells."""
+    topic = f"{stream}_20200115_programid1"
+    kafka.create_topic(topic)
+    send(kafka, topic, [packet(alert(0))])
+    tags = {TAG: "ztf", "dagster/partition": "2020-01-15"}
+    run = dg.DagsterRun(job_name="ztf_night", run_id=str(uuid.uuid4()), tags=tags)
+    instance.add_run(run)
+    instance.handle_new_event(started(run))
+    at_work = f"run {run.run_id[:8]} is at work"
+    assert tick(instance) == at_work  # it may be about to take the lock
+    monkeypatch.setattr("alerce_dagster.sensors.stream._LOCKED_BY_THEN", timedelta(0))
+    with open_database(Settings.from_environment()).alone("ztf 2020-01-15"):
+        assert tick(instance) == at_work
+    [request] = tick(instance)
+    assert request.partition_key == "2020-01-15"
+    ended = instance.get_run_by_id(run.run_id)
+    assert ended.status is dg.DagsterRunStatus.FAILURE
+    assert DIED in ended.tags
 
 
 def test_a_run_that_failed_is_tried_again_a_little_later(instance, kafka: Broker, stream: str) -> None:

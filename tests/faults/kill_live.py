@@ -27,12 +27,15 @@ import sqlalchemy as sa
 
 # What a run imports on its way, so that a child starts with its work.
 from alerce_dagster.assets import live, report
+from alerce_dagster.classifiers.light_curve_inputs import MIN_EPOCHS
 from alerce_dagster.cli.instance import process_tags, warm_instance
 from alerce_dagster.definitions import build_defs
 from alerce_dagster.sensors import stream as stream_module
 from alerce_dagster.settings import Settings, prepare_dagster_home
 from alerce_dagster.stages import alerts
-from alerce_dagster.storage import Stores, offsets, quarantine, tables
+from alerce_dagster.stages.classifications import CLASSIFIER
+from alerce_dagster.stages.lightcurve_classifications import CLASSIFIER as LIGHT_CURVE
+from alerce_dagster.storage import Stores, ledger, offsets, quarantine, tables
 from alerce_dagster.streams import messages
 from alerce_dagster.streams.spans import Span
 from tests.faults.night import check_books, stores_at
@@ -200,7 +203,7 @@ def check_in(stores: Stores, sent: list[bytes], n_packets: int) -> None:
     assert sum(entry["n_in"] for entry in mine) == len(sent), "each message is counted once"
     assert sum(entry["n_out"] for entry in mine) == n_alerts == n_packets
     assert sum(entry["n_aside"] for entry in mine) == n_poison == len(aside)
-    for stage in ("stamps", "detections", "objects", "classifications"):
+    for stage in ledger.STAGES[1:]:
         assert sum(entry["n_in"] for entry in entries if entry["stage"] == stage) == n_packets, stage
     taken = {f"{TOPIC}[{partition}]@{offset}" for partition, offset in arrivals}
     assert len(taken) == n_packets
@@ -212,8 +215,11 @@ def check_in(stores: Stores, sent: list[bytes], n_packets: int) -> None:
 def check_out(stores: Stores, broker: ApacheKafka) -> dict[str, int]:
     """Output topics against the database: each result once."""
     with stores.database.reading() as connection:
-        answers = connection.execute(sa.select(tables.classification.c.candid, tables.classification.c.class_name))
-        classes = {candid: name for candid, name in answers if name}
+        answer = tables.classification.c
+        of_cutouts = sa.select(answer.candid).where(answer.classifier == CLASSIFIER, answer.class_name.is_not(None))
+        classified = set(connection.scalars(of_cutouts))
+        of_light_curves = sa.select(answer.oid).where(answer.classifier == LIGHT_CURVE, answer.n_epochs >= MIN_EPOCHS)
+        with_light_curve = set(connection.scalars(of_light_curves))
         aside = [row["source"] for row in quarantine.listing(connection)]
         parcels = connection.execute(sa.select(tables.outbox)).mappings().all()
     assert all(parcel["published_at"] for parcel in parcels)
@@ -222,9 +228,11 @@ def check_out(stores: Stores, broker: ApacheKafka) -> dict[str, int]:
         counts[topic] = len(read_all(broker, topic))
         assert counts[topic] == sum(p["n_messages"] for p in parcels if p["topic"] == topic), topic
     stamps = Counter(messages.decode(m.value())["candid"] for m in read_all(broker, "stamp_classifier_20200115"))
-    assert stamps == Counter(dict.fromkeys(classes, 1))
+    assert stamps == Counter(dict.fromkeys(classified, 1))
     supernovae = Counter(messages.decode(m.value())["candid"] for m in read_all(broker, "sn_candidates"))
-    assert supernovae == Counter({candid: 1 for candid, name in classes.items() if name == "SN"})
+    assert set(supernovae.values()) <= {1}
+    light_curves = [messages.decode(m.value())["oid"] for m in read_all(broker, "lc_classifier_20200115")]
+    assert set(light_curves) == with_light_curve
     updates = Counter(
         (update["oid"], update["candid"])
         for update in (messages.decode(m.value()) for m in read_all(broker, "object_updates"))

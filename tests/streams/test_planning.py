@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from alerce_dagster.errors import InputError
 from alerce_dagster.sensors.stream import Asked, back_off, decide
 from alerce_dagster.streams.spans import Span, share, without
-from alerce_dagster.streams.topics import TopicPattern, made_anew, plan, read_patterns
+from alerce_dagster.streams.topics import LEAST, TopicPattern, made_anew, plan, read_patterns, run_limit
 
 TODAY = date(2020, 1, 17)
 DAILY = read_patterns("ztf_%Y%m%d_programid1")
@@ -44,6 +44,14 @@ def test_a_share_is_full_and_even(waiting: list[int], limit: int) -> None:
     short = [given_.get(p, 0) for p, n in enumerate(waiting) if given_.get(p, 0) < n]
     # Who did not get all got at least as much as anybody, but for one message of rounding.
     assert all(n >= max(given_.values(), default=0) - 1 for n in short)
+
+
+def test_a_run_is_asked_for_so_many_alerts_or_so_many_seconds_of_work() -> None:
+    assert run_limit(20_000, 600, None) == 20_000
+    assert run_limit(20_000, 60, 250.0) == 15_000
+    assert run_limit(20_000, 600, 250.0) == 20_000
+    assert run_limit(20_000, 60, 0.5) == LEAST
+    assert run_limit(200, 60, 0.5) == 200
 
 
 @settings(max_examples=60)

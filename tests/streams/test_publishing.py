@@ -1,19 +1,25 @@
 """Results on Kafka: after their commit, each exactly once, whatever happens to the publisher."""
 
+import json
 import uuid
 from collections import Counter
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import fastavro
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from alerce_dagster.classifiers import evidence
+from alerce_dagster.classifiers.light_curve_inputs import MIN_EPOCHS
 from alerce_dagster.errors import StreamError
 from alerce_dagster.stages import Night
+from alerce_dagster.stages.answer_messages import put_supernovae, supernova_probability
 from alerce_dagster.stages.classifications import CLASSIFIER
+from alerce_dagster.stages.lightcurve_classifications import CLASSIFIER as LIGHT_CURVE
 from alerce_dagster.stages.streams import Outlet
-from alerce_dagster.storage import Stores, filters, outbox, tables
+from alerce_dagster.storage import Stores, filters, ledger, outbox, tables
 from alerce_dagster.storage.outbox import Outgoing
 from alerce_dagster.streams import messages
 from alerce_dagster.streams.cluster import Cluster
@@ -55,7 +61,8 @@ def test_results_of_a_night(stores: Stores, apache_kafka: Broker, cluster: Clust
         filters.enable(connection, name)
     records = [alert(n, f"ZTF20object{n % 5}", day=0.3 + n / 50, ra=15.0 * (n % 5)) for n in range(10)]
     run_night(publishing(stores), [write_packets(tmp_path / "in", records)], classifier)
-    topics = {"stamp_classifier_20200115", "sn_candidates", "object_updates", f"filter_{name}"}
+    dated = {"stamp_classifier_20200115", "lc_classifier_20200115"}
+    topics = dated | {"sn_candidates", "object_updates", f"filter_{name}"}
     before = {topic: len(read_all(apache_kafka, topic)) for topic in topics}
     sent = Outlet(cluster, name).publish(stores)
     found = {topic: read_all(apache_kafka, topic)[before[topic] :] for topic in topics}
@@ -73,8 +80,8 @@ def test_results_of_a_night(stores: Stores, apache_kafka: Broker, cluster: Clust
     assert {m["oid"]: (m["ndet"], m["meanra"], m["lastmjd"]) for m in updates} == {
         o["oid"]: (o["n_det"], o["ra"], o["last_mjd"]) for o in objects
     }
-    supernovae = {messages.decode(m.value())["candid"] for m in found["sn_candidates"]}
-    assert supernovae == {a["candid"] for a in answers if a["class_name"] == "SN"}
+    check_light_curve_answers(stores, [messages.decode(m.value()) for m in found["lc_classifier_20200115"]])
+    check_supernovae(stores, [messages.decode(m.value()) for m in found["sn_candidates"]])
     matches = [messages.decode(m.value()) for m in found[f"filter_{name}"]]
     assert sorted(m["candid"] for m in matches) == sorted(bright)
     assert {m["filter_version"] for m in matches} == {1}
@@ -82,6 +89,67 @@ def test_results_of_a_night(stores: Stores, apache_kafka: Broker, cluster: Clust
     # Again from nothing: the same results are not results anew.
     run_night(publishing(stores, "again"), [tmp_path / "in"], classifier)
     assert Outlet(cluster, name).publish(stores) == 0
+
+
+def check_light_curve_answers(stores: Stores, told: list[dict]) -> None:
+    """Each object whose light curve has an answer once, with the stored numbers, and levels that add up to them."""
+    answer = tables.classification.c
+    chosen = sa.select(tables.classification).where(
+        answer.classifier == LIGHT_CURVE, answer.probabilities.is_not(None), answer.n_epochs >= MIN_EPOCHS
+    )
+    with stores.database.reading() as connection:
+        stored = {row["oid"]: row for row in connection.execute(chosen).mappings()}
+        inputs = {row.oid: row.inputs for row in connection.execute(sa.select(tables.light_curve_input))}
+    assert len(told) == len(stored) > 0
+    for message in told:
+        row, said = stored[message["oid"]], message["lc_classification"]
+        assert said["probabilities"] == row["probabilities"]
+        assert said["class"] == max(row["probabilities"], key=row["probabilities"].__getitem__)
+        assert message["determined"] == (row["class_name"] is not None)
+        assert (message["prediction_set"], message["reason"]) == (row["prediction_set"], row["reason"])
+        assert (message["candid"], message["classifier_version"]) == (row["candid"], row["model"])
+        assert list(message["features"].values()) == inputs[message["oid"]]
+        levels = said["hierarchical"]
+        for top, children in levels["children"].items():
+            for name, share in children.items():
+                assert share * levels["top"][top] == pytest.approx(row["probabilities"][name], abs=1e-12)
+
+
+def check_supernovae(stores: Stores, told: list[dict]) -> None:
+    """The objects whose combined answer gives the supernova classes together more than any other group."""
+    answer = tables.object_class.c
+    with stores.database.reading() as connection:
+        chosen = sa.select(answer.oid, answer.probabilities).where(answer.classifier == "combined")
+        expected = {oid: p for oid, said in connection.execute(chosen) if (p := supernova_probability(said))}
+    assert {message["oid"]: message["probability"] for message in told} == expected
+    assert len(told) == len(expected)
+
+
+def test_a_supernova_candidate_tells_of_its_newest_alert(stores: Stores, classifier, tmp_path: Path) -> None:
+    """Of two objects with two alerts each, one that is a supernova and one that is not."""
+    night = night_of(stores)
+    records = [alert(n, f"ZTF20object{n % 2}", day=0.3 + n / 50, ra=15.0 * (n % 2)) for n in range(4)]
+    run_night(night, [write_packets(tmp_path / "in", records)], classifier)
+    nothing = dict.fromkeys(evidence.CLASSES, 0.0)
+    said = [nothing | {"SNIa": 0.7, "SNII": 0.1, "QSO": 0.2}, nothing | {"SNIa": 0.3, "QSO": 0.7}]
+    answers = pa.table({"oid": ["ZTF20object0", "ZTF20object1"], "probabilities": [json.dumps(p) for p in said]})
+    with stores.database.writing() as connection:
+        [batch] = ledger.batches(connection, "ztf", night.night)
+        put_supernovae(night, connection, batch, answers, "rules")
+        [parcel] = outbox.waiting(connection, 10)
+    [message] = [messages.decode(each.value) for each in parcel.messages]
+    assert (parcel.topic, message["oid"], message["candid"]) == ("sn_candidates", "ZTF20object0", records[2]["candid"])
+    assert message["probability"] == pytest.approx(0.8)
+    assert message["ndet"] >= 2
+    assert message["mjd"] == pytest.approx(records[2]["candidate"]["jd"] - 2_400_000.5)
+
+
+def test_the_supernova_classes_count_together() -> None:
+    """Four of them with a fifth each against one class with a quarter; and the other way round."""
+    classes = dict.fromkeys(evidence.CLASSES, 0.0)
+    together = classes | {"SNIa": 0.2, "SNIbc": 0.2, "SNII": 0.2, "SLSN": 0.15, "QSO": 0.25}
+    assert supernova_probability(together) == pytest.approx(0.75)
+    assert supernova_probability(classes | {"SNIa": 0.4, "QSO": 0.3, "AGN": 0.3}) is None
 
 
 def test_published_schemas_are_valid_and_documented() -> None:

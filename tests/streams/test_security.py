@@ -4,7 +4,14 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
+from confluent_kafka.admin import (
+    AdminClient,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
 
 from alerce_dagster.errors import StreamError
 from alerce_dagster.streams.cluster import Cluster
@@ -12,6 +19,7 @@ from alerce_dagster.streams.publishing import Publisher
 from alerce_dagster.streams.reading import Reader
 from alerce_dagster.streams.spans import Span
 from alerce_dagster.streams.topics import available_spans, read_patterns
+from tests.assets.test_stream_sensor import tick
 from tests.kafka import ApacheKafka, Broker, apache_kafka, free_port
 from tests.streams.conftest import send
 
@@ -104,6 +112,25 @@ def test_a_wrong_password(environment, papers: Path) -> None:
     assert "wr0ng-secret" not in str(error.value)
     with pytest.raises(StreamError, match="wrong user or password"):
         Reader(cluster, [Span("alerts", 0, 0, 1)])
+
+
+def test_a_password_that_is_set_right_at_the_server(
+    environment, papers: Path, guarded, home: Path, monkeypatch
+) -> None:
+    """The sensor says what is wrong, tick after tick, and goes on by itself once the user may come in."""
+    environment("SASL_SSL", USER="bob", PASSWORD="bobs-secret", CA=str(papers / "ca.crt"))
+    monkeypatch.setenv("ALERCE_ZTF_TOPICS", "alerts")
+    with dg.DagsterInstance.ephemeral() as instance:
+        for _ in range(2):
+            said = tick(instance)
+            assert "wrong user or password; check ALERCE_ZTF_KAFKA_USER" in said
+            assert "bobs-secret" not in said
+        secret = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        admin = AdminClient({"bootstrap.servers": guarded.address})
+        new = UserScramCredentialUpsertion("bob", secret, b"bobs-secret")
+        admin.alter_user_scram_credentials([new])["bob"].result(30)
+        [request] = tick(instance)
+    assert request.run_config["ops"]["ztf__alerts"]["config"]["offsets"][0]["topic"] == "alerts"
 
 
 def test_an_authority_that_is_not_known(environment) -> None:

@@ -5,6 +5,7 @@ import struct
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -12,13 +13,13 @@ import fastavro
 import pytest
 import sqlalchemy as sa
 
-from alerce_dagster.errors import StreamError
-from alerce_dagster.stages import Night
+from alerce_dagster.errors import StoreError, StreamError
+from alerce_dagster.stages import Night, batches
 from alerce_dagster.stages.alerts import Ingested
 from alerce_dagster.stages.live import take_stream
 from alerce_dagster.storage import Stores, offsets, outbox, quarantine, tables
 from alerce_dagster.streams.cluster import Cluster
-from alerce_dagster.streams.reading import Pace, Reader
+from alerce_dagster.streams.reading import Message, Pace, Portion, Reader
 from alerce_dagster.streams.spans import Span
 from alerce_dagster.streams.wire import Schemas
 from alerce_dagster.surveys.packets import decode_record, read_container
@@ -227,10 +228,86 @@ def test_following_reads_on_while_alerts_come(stores: Stores, kafka: Broker, clu
             send(kafka, name, [packet(alert(10 * len(stages)))])
 
     pace = Pace(linger=0.1, follow=60, idle=1.0)
-    taken = take(night_of(stores), cluster, [Span(name, 0, 0, 3)], pace=pace, then=[more])
+    taken = take(night_of(stores), cluster, [Span(name, 0, 0, 3)], pace=pace, at_once={"more": more})
     assert taken.entry.n_out == 5
     assert booked(stores) == [Span(name, 0, 0, 5)]
     assert len(stages) == 3
+
+
+def book(stores: Stores, run_id: str, *spans: Span, at: datetime) -> None:
+    """Spans as a run has booked them, all at one moment."""
+    with stores.database.writing() as connection:
+        offsets.record(connection, "ztf", run_id, [(span, len(span)) for span in spans])
+        fresh = tables.kafka_offset.c.stored_at > NOON + timedelta(days=30)
+        connection.execute(tables.kafka_offset.update().where(fresh).values(stored_at=at))
+
+
+NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
+
+
+def test_old_spans_are_joined_and_say_the_same(stores: Stores, counted) -> None:
+    """Neighbours in one partition, a hole, another partition, and what is too young."""
+    for n in range(5):
+        book(stores, "run", Span("t", 0, 10 * n, 10 * n + 10), at=NOON + timedelta(seconds=n))
+    book(stores, "run", Span("t", 0, 60, 70), Span("t", 1, 0, 10), at=NOON + timedelta(minutes=1))
+    book(stores, "run", Span("t", 0, 70, 80), at=NOON + timedelta(days=2))
+    before = booked(stores)
+    with stores.database.writing() as connection:
+        assert offsets.compact(connection, NOON + timedelta(days=1)) == 4
+        assert offsets.compact(connection, NOON + timedelta(days=1)) == 0
+    assert booked(stores) == before
+    assert counted(tables.kafka_offset) == 4
+    with stores.database.reading() as connection:
+        assert connection.scalar(sa.select(sa.func.sum(tables.kafka_offset.c.n_messages))) == 80
+        assert offsets.missing(connection, "ztf", [Span("t", 0, 0, 80)]) == [Span("t", 0, 50, 60)]
+
+
+def test_the_pace_is_that_of_runs_at_work(stores: Stores) -> None:
+    """Two runs with an hour between them: the hour does not count, nor does a run's first portion."""
+    with stores.database.reading() as connection:
+        assert offsets.pace(connection, "ztf") is None
+    for n in range(4):
+        hour = timedelta(hours=n // 2)
+        book(stores, f"run {n // 2}", Span("t", 0, 500 * n, 500 * n + 500), at=NOON + hour + timedelta(seconds=2 * n))
+    with stores.database.reading() as connection:
+        assert offsets.pace(connection, "ztf") == pytest.approx(250)
+
+
+def portions(*numbers: int):
+    """Portions of one alert each."""
+    for n in numbers:
+        yield Portion([Message("t", 0, n, None, packet(alert(n)))], [Span("t", 0, n, n + 1)])
+
+
+def test_what_follows_sees_only_what_is_so_far(stores: Stores) -> None:
+    """The thread behind is held up while two more portions come; then it gets these two, and not what is not so far."""
+    night = night_of(stores)
+    take_stream(night, portions(0), NO_SCHEMAS)  # a run that died has left this
+    begun, go_on, done = threading.Event(), threading.Event(), []
+
+    def slow(given: Night) -> None:
+        begun.set()
+        assert go_on.wait(30)
+        done.append([batch.n_packets for batch in batches.pending(given, "objects", "none")])
+
+    def quick(given: Night) -> None:
+        stored = len(batches.pending(given, "objects", "none"))
+        if stored == 3:
+            assert begun.wait(30)
+        if stored == 4:
+            go_on.set()
+
+    take_stream(night, portions(1, 2, 3), NO_SCHEMAS, at_once={"quick": quick}, behind={"slow": slow})
+    assert done == [[1, 1], [1, 1]]
+
+
+def test_a_fault_of_what_follows_ends_the_stream(stores: Stores) -> None:
+    def fail(_: Night) -> None:
+        raise StoreError("no room")
+
+    with pytest.raises(StoreError, match="no room"):
+        take_stream(night_of(stores), portions(0, 1), NO_SCHEMAS, behind={"fail": fail})
+    assert booked(stores)[0].start == 0
 
 
 def test_a_topic_that_is_not_there(stores: Stores, apache_kafka: Broker, cluster: Cluster) -> None:
