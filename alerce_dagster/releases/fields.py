@@ -23,8 +23,8 @@ from alerce_dagster.releases.pipeline import (
     no_progress,
 )
 from alerce_dagster.releases.recalibration import recalibrate
-from alerce_dagster.releases.summary import ChannelSummary, Summary
-from alerce_dagster.releases.variability import Residuals, Variability, find_variables
+from alerce_dagster.releases.summary import ChannelSummary, Figures, Summary
+from alerce_dagster.releases.variability import Residuals, find_variables
 
 
 def make_lightcurves(files: Sequence[Path], folder: Path, progress: Progress = no_progress) -> Summary:
@@ -69,12 +69,13 @@ def make_recalibrated(folder: Path, progress: Progress = no_progress) -> Summary
             summary.n_rows += len(curves)
             summary.channels.append(entry)
             try:
-                entry.solution = recalibrate(curves, looked_up(sources, *colours))
+                solution = recalibrate(curves, looked_up(sources, *colours))
             except InputError as error:
                 entry.reason = str(error)
                 continue
-            table = tables.recalibrated_table(curves, sources, entry.solution)
-            recalibrated.add(channel_name(channel), table, tables.corrections_table(entry.solution))
+            entry.figures = Figures.of(solution)
+            table = tables.recalibrated_table(curves, sources, solution)
+            recalibrated.add(channel_name(channel), table, tables.corrections_table(solution))
     return summary
 
 
@@ -97,11 +98,11 @@ def _colours(place: Path, channels: Sequence[Channel]) -> tuple[np.ndarray, np.n
     return colours_of_sources(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def make_variability(folder: Path, progress: Progress = no_progress, threads: int = 2) -> list[Variability]:
-    """FOLDER/recalibrated to FOLDER/variability; the answers, channel by channel."""
+def make_variability(folder: Path, progress: Progress = no_progress, threads: int = 2) -> tuple[Summary, np.ndarray]:
+    """FOLDER/recalibrated to FOLDER/variability; counts by channel, and all p-values."""
     place = folder / "recalibrated"
     channels = channels_in(place)
-    found = []
+    summary, p_values = Summary(), [np.empty(0)]
     with writing(folder, ["variability"]) as (variability,):
         for number, channel in enumerate(channels):
             progress("testing", number, len(channels))
@@ -111,8 +112,12 @@ def make_variability(folder: Path, progress: Progress = no_progress, threads: in
             names = ("objectid", "source_id", "filterid", "fieldid", "rcid", "ra", "dec", "nepochs")
             columns = {name: rows["id" if name == "objectid" else name].combine_chunks() for name in names}
             variability.add(channel_name(channel), tables.variability_table(columns, mean, left, answers))
-            found.append(answers)
-    return found
+            entry = ChannelSummary(channel, rows.num_rows)
+            entry.count(answers)
+            summary.n_rows += rows.num_rows
+            summary.channels.append(entry)
+            p_values.append(answers.p_value)
+    return summary, np.concatenate(p_values)
 
 
 def residuals_in(rows: pa.Table) -> Residuals:

@@ -35,7 +35,7 @@ def releases(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Pat
     assert summary.as_dict()["kept"] == summary.n_rows == 1000
     told = fields.make_recalibrated(field).as_dict()
     assert told["not_recalibrated"] == {}
-    assert len(fields.make_variability(field)) == 2
+    assert len(fields.make_variability(field)[0].channels) == 2
     return folder
 
 
