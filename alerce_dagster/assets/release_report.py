@@ -5,6 +5,8 @@ import numpy as np
 
 from alerce_dagster.assets import plots
 from alerce_dagster.assets.checks import result
+from alerce_dagster.releases.comparison import Agreement, Seen
+from alerce_dagster.releases.light_curves import FILTERS
 from alerce_dagster.releases.summary import Figures, Summary
 from alerce_dagster.releases.variability import FALSE_DISCOVERIES
 
@@ -105,6 +107,31 @@ def chi_square_plot(solved: list[Figures]) -> str:
     """Reduced chi-squares of the constant stars."""
     values = _joined(solved, "chi2") / np.maximum(_joined(solved, "freedom"), 1.0)
     return plots.histogram(values, "reduced chi-square, constant stars")
+
+
+def comparison(seen: list[Seen], agreements: list[Agreement]) -> str:
+    """A report in Markdown: what release and alert stream see of labelled sources, and how far magnitudes agree."""
+    lines = [
+        "| class | labelled | in the release's coverage | in the release | variable | in alerts |",
+        "|" + "---|" * 6,
+    ]
+    lines += [
+        f"| {s.label} | {s.n_labelled:,} | {s.n_covered:,} | {_share(s.n_release, s.n_covered)} | "
+        f"{_share(s.n_variable, s.n_covered)} | {_share(s.n_alerts, s.n_covered)} |"
+        for s in seen
+    ]
+    found = {f"{s.label}, {what}": n for s in seen for what, n in (("release", s.n_variable), ("alerts", s.n_alerts))}
+    lines += ["", plots.shares({name: n for name, n in found.items() if n}), ""]
+    lines += ["| filter | common stars | alerts less release, mag | scatter, mag |", "|---|---|---|---|"]
+    lines += [
+        f"| {FILTERS.get(a.filterid, a.filterid)} | {a.n_stars:,} | {a.offset:+.4f} | {a.scatter:.4f} |"
+        for a in agreements
+    ]
+    return "\n".join(lines)
+
+
+def _share(n: int, of: int) -> str:
+    return f"{n:,} ({n / of:.0%})" if of else "none to see"
 
 
 def _joined(solved: list[Figures], name: str) -> np.ndarray:
