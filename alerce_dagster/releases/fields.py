@@ -12,7 +12,7 @@ import pyarrow as pa
 from alerce_dagster.errors import InputError
 from alerce_dagster.lightcurves.columns import floats
 from alerce_dagster.releases import tables
-from alerce_dagster.releases.archive import channels_in, read_channel, writing
+from alerce_dagster.releases.archive import channels_in, partitions_of, read_channel, writing
 from alerce_dagster.releases.light_curves import Channel, LightCurves, channel_name, from_table, read_file
 from alerce_dagster.releases.pipeline import (
     Progress,
@@ -99,9 +99,13 @@ def _colours(place: Path, channels: Sequence[Channel]) -> tuple[np.ndarray, np.n
 
 
 def make_variability(folder: Path, progress: Progress = no_progress, threads: int = 2) -> tuple[Summary, np.ndarray]:
-    """FOLDER/recalibrated to FOLDER/variability; counts by channel, and all p-values."""
+    """FOLDER/recalibrated to FOLDER/variability; counts by channel, and all p-values.
+
+    Where no channel could be recalibrated there are none.
+    """
     place = folder / "recalibrated"
-    channels = channels_in(place)
+    partitions_of(folder / "lightcurves")
+    channels = channels_in(place) if place.is_dir() else []
     summary, p_values = Summary(), [np.empty(0)]
     with writing(folder, ["variability"]) as (variability,):
         for number, channel in enumerate(channels):
