@@ -5,9 +5,10 @@ import numpy as np
 
 from alerce_dagster.assets import plots
 from alerce_dagster.assets.checks import result
-from alerce_dagster.releases.recalibration import Solution
-from alerce_dagster.releases.summary import Summary
-from alerce_dagster.releases.variability import FALSE_DISCOVERIES, Variability
+from alerce_dagster.releases.comparison import Agreement, Seen
+from alerce_dagster.releases.light_curves import FILTERS
+from alerce_dagster.releases.summary import Figures, Summary
+from alerce_dagster.releases.variability import FALSE_DISCOVERIES
 
 
 def lightcurves(summary: Summary) -> dg.MaterializeResult:
@@ -34,7 +35,7 @@ def lightcurves(summary: Summary) -> dg.MaterializeResult:
 def recalibrated(summary: Summary) -> dg.MaterializeResult:
     """Of the asset dr/recalibrated."""
     told = summary.as_dict()
-    solutions = [c.solution for c in summary.channels if c.solution is not None]
+    solved = [c.figures for c in summary.channels if c.figures is not None]
     rows = told["scatter_by_magnitude"]
     lines = ["| mag | stars | scatter before | after | reduced chi-square |", "|---|---|---|---|---|"]
     lines += [
@@ -44,16 +45,16 @@ def recalibrated(summary: Summary) -> dg.MaterializeResult:
     ]
     chi_square = told["reduced_chi_square"]
     metadata: dict = {
-        "dagster/row_count": sum(c.n_light_curves for c in summary.channels if c.solution is not None),
+        "dagster/row_count": sum(c.n_light_curves for c in summary.channels if c.figures is not None),
         "n_constant_stars": told["constant_stars"],
         "n_exposures": told["exposures"],
         "n_bad_exposures": told["bad_exposures"],
         "models": told["models"],
         "not_recalibrated": told["not_recalibrated"],
         "scatter": dg.MetadataValue.md("\n".join(lines)),
-        "scatter_plot": dg.MetadataValue.md(scatter_plot(solutions)),
-        "zero_points": dg.MetadataValue.md(zero_point_plot(solutions)),
-        "chi_squares": dg.MetadataValue.md(chi_square_plot(solutions)),
+        "scatter_plot": dg.MetadataValue.md(scatter_plot(solved)),
+        "zero_points": dg.MetadataValue.md(zero_point_plot(solved)),
+        "chi_squares": dg.MetadataValue.md(chi_square_plot(solved)),
     }
     if chi_square is not None:
         metadata["reduced_chi_square"] = chi_square
@@ -71,43 +72,67 @@ def recalibrated(summary: Summary) -> dg.MaterializeResult:
     )
 
 
-def variability(found: list[Variability], n_rows: int, n_out: int) -> dg.MaterializeResult:
-    """Of the asset dr/variability, made of `n_rows` light curves; `n_out` have an answer or the reason why not."""
-    p = np.concatenate([v.p_value for v in found]) if found else np.empty(0)
+def variability(summary: Summary, p_values: np.ndarray, n_out: int) -> dg.MaterializeResult:
+    """Of the asset dr/variability; `n_out` light curves have an answer or the reason why not."""
+    told = summary.as_dict()
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": n_out,
-            "n_tested": len(p),
-            "n_variable": int(sum(v.variable.sum() for v in found)),
-            "n_extended": int(sum(v.extended.sum() for v in found)),
-            "n_p_below_1_percent": int((p < 0.01).sum()),
-            "expected_below_1_percent_if_none_varied": round(0.01 * len(p), 1),
+            "n_tested": told["tested"],
+            "n_variable": told["variables"],
+            "n_variable_with_memory": told["variables_with_memory"],
+            "n_extended": told["extended"],
+            "n_p_below_1_percent": int((p_values < 0.01).sum()),
+            "expected_below_1_percent_if_none_varied": round(0.01 * len(p_values), 1),
             "false_discovery_rate": FALSE_DISCOVERIES,
-            "p_values": dg.MetadataValue.md(plots.histogram(p, "p-value: flat but for the variables")),
+            "p_values": dg.MetadataValue.md(plots.histogram(p_values, "p-value: flat but for the variables")),
         },
-        check_results=[result("counts_reconcile", n_rows == n_out, n_in=n_rows, n_out=n_out)],
+        check_results=[result("counts_reconcile", summary.n_rows == n_out, n_in=summary.n_rows, n_out=n_out)],
     )
 
 
-def scatter_plot(solutions: list[Solution]) -> str:
+def scatter_plot(solved: list[Figures]) -> str:
     """Robust scatter of the constant stars against magnitude, before and after."""
-    if not solutions:
-        return "no channel was recalibrated"
-    mag = np.concatenate([s.state.mean[s.ensemble] for s in solutions])
-    before = np.concatenate([s.spread_before[s.ensemble] for s in solutions])
-    after = np.concatenate([s.spread[s.ensemble] for s in solutions])
+    mag, before, after = (_joined(solved, name) for name in ("mag", "before", "after"))
     return plots.points({"before": (mag, before), "after": (mag, after)}, "magnitude", "scatter (mag)", log=True)
 
 
-def zero_point_plot(solutions: list[Solution]) -> str:
-    """Zero points of the good exposures in time."""
-    series = {}
-    for number, s in enumerate(solutions[:4]):
-        series[f"channel {number + 1}"] = (s.exposures.hmjd[~s.bad], 1000 * s.state.terms[~s.bad, 0])
+def zero_point_plot(solved: list[Figures]) -> str:
+    """Zero points of the good exposures in time, of the first channels."""
+    series = {f"channel {n + 1}": (f.hmjd[~f.bad], 1000 * f.zero_point[~f.bad]) for n, f in enumerate(solved[:4])}
     return plots.points(series, "MJD", "zero point (mmag)")
 
 
-def chi_square_plot(solutions: list[Solution]) -> str:
+def chi_square_plot(solved: list[Figures]) -> str:
     """Reduced chi-squares of the constant stars."""
-    values = [s.chi2[s.ensemble] / np.maximum(s.freedom[s.ensemble], 1) for s in solutions]
-    return plots.histogram(np.concatenate(values) if values else np.empty(0), "reduced chi-square, constant stars")
+    values = _joined(solved, "chi2") / np.maximum(_joined(solved, "freedom"), 1.0)
+    return plots.histogram(values, "reduced chi-square, constant stars")
+
+
+def comparison(seen: list[Seen], agreements: list[Agreement]) -> str:
+    """A report in Markdown: what release and alert stream see of labelled sources, and how far magnitudes agree."""
+    lines = [
+        "| class | labelled | in the release's coverage | in the release | variable | in alerts |",
+        "|" + "---|" * 6,
+    ]
+    lines += [
+        f"| {s.label} | {s.n_labelled:,} | {s.n_covered:,} | {_share(s.n_release, s.n_covered)} | "
+        f"{_share(s.n_variable, s.n_covered)} | {_share(s.n_alerts, s.n_covered)} |"
+        for s in seen
+    ]
+    found = {f"{s.label}, {what}": n for s in seen for what, n in (("release", s.n_variable), ("alerts", s.n_alerts))}
+    lines += ["", plots.shares({name: n for name, n in found.items() if n}), ""]
+    lines += ["| filter | common stars | alerts less release, mag | scatter, mag |", "|---|---|---|---|"]
+    lines += [
+        f"| {FILTERS.get(a.filterid, a.filterid)} | {a.n_stars:,} | {a.offset:+.4f} | {a.scatter:.4f} |"
+        for a in agreements
+    ]
+    return "\n".join(lines)
+
+
+def _share(n: int, of: int) -> str:
+    return f"{n:,} ({n / of:.0%})" if of else "none to see"
+
+
+def _joined(solved: list[Figures], name: str) -> np.ndarray:
+    return np.concatenate([np.empty(0), *(getattr(f, name) for f in solved)])

@@ -97,8 +97,8 @@ def variability(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 
     folder = Settings.from_environment().releases / context.partition_key
     with explained():
-        found = make_variability(folder)
-        return release_report.variability(found, n_rows(folder / "recalibrated"), n_rows(folder / "variability"))
+        summary, p_values = make_variability(folder)
+        return release_report.variability(summary, p_values, n_rows(folder / "variability"))
 
 
 ASSETS = (lightcurves, recalibrated, variability)

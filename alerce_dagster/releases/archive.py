@@ -6,6 +6,7 @@
 A catalogue is built beside its place and put there when it is whole; one that was there before goes then.
 """
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -52,7 +53,7 @@ class Parts:
         self._files.append(file)
 
     def finish(self) -> None:
-        """Build the catalogue and put it in its place; without any row there is none.
+        """Build the catalogue and put it in its place; without any row there is none, nor the one that was there.
 
         Raises
         ------
@@ -60,6 +61,7 @@ class Parts:
             When the folder cannot be written to; what was there before stays.
         """
         if not self._files:
+            shutil.rmtree(self.place, ignore_errors=True)
             return
         half, former = self._work / "whole", self._work / "former"
         wanted = Wanted(ra="ra", dec="dec", id="objectid")
@@ -81,20 +83,29 @@ class Parts:
 
 @contextmanager
 def writing(folder: Path, products: Sequence[str]) -> Iterator[list[Parts]]:
-    """The products to be written below a folder; finished together when the block ends well."""
+    """The products to be written below a folder; finished together when the block ends well.
+
+    One writer at a time of each folder; the death of a process ends its lock.
+    """
     with store_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("ab")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         for left in folder.glob(".*.*"):  # of a process that was killed
-            if left.is_dir() and left.name.split(".")[1] in products:
+            product = left.name.split(".")[1]
+            if left.is_dir() and product in products:
+                if (left / "former").exists() and not (folder / product).exists():
+                    (left / "former").rename(folder / product)
                 shutil.rmtree(left, ignore_errors=True)
-    parts = [Parts(folder, product) for product in products]
-    try:
-        yield parts
-        for part in parts:
-            part.finish()
-    finally:
-        for part in parts:
-            part.discard()
+        parts = [Parts(folder, product) for product in products]
+        try:
+            yield parts
+            for part in parts:
+                part.finish()
+        finally:
+            for part in parts:
+                part.discard()
 
 
 def partitions_of(place: Path) -> list[str]:
@@ -127,5 +138,7 @@ def read_channel(place: Path, channel: Channel) -> pa.Table:
 
 
 def n_rows(place: Path) -> int:
-    """Rows of a product; errors as for `partitions_of`."""
+    """Rows of a product, 0 where there is none."""
+    if not place.is_dir():
+        return 0
     return dataset.dataset(partitions_of(place), format="parquet").count_rows()

@@ -12,7 +12,7 @@ import pyarrow as pa
 from alerce_dagster.errors import InputError
 from alerce_dagster.lightcurves.columns import floats
 from alerce_dagster.releases import tables
-from alerce_dagster.releases.archive import channels_in, read_channel, writing
+from alerce_dagster.releases.archive import channels_in, partitions_of, read_channel, writing
 from alerce_dagster.releases.light_curves import Channel, LightCurves, channel_name, from_table, read_file
 from alerce_dagster.releases.pipeline import (
     Progress,
@@ -23,8 +23,8 @@ from alerce_dagster.releases.pipeline import (
     no_progress,
 )
 from alerce_dagster.releases.recalibration import recalibrate
-from alerce_dagster.releases.summary import ChannelSummary, Summary
-from alerce_dagster.releases.variability import Residuals, Variability, find_variables
+from alerce_dagster.releases.summary import ChannelSummary, Figures, Summary
+from alerce_dagster.releases.variability import Residuals, find_variables
 
 
 def make_lightcurves(files: Sequence[Path], folder: Path, progress: Progress = no_progress) -> Summary:
@@ -69,12 +69,13 @@ def make_recalibrated(folder: Path, progress: Progress = no_progress) -> Summary
             summary.n_rows += len(curves)
             summary.channels.append(entry)
             try:
-                entry.solution = recalibrate(curves, looked_up(sources, *colours))
+                solution = recalibrate(curves, looked_up(sources, *colours))
             except InputError as error:
                 entry.reason = str(error)
                 continue
-            table = tables.recalibrated_table(curves, sources, entry.solution)
-            recalibrated.add(channel_name(channel), table, tables.corrections_table(entry.solution))
+            entry.figures = Figures.of(solution)
+            table = tables.recalibrated_table(curves, sources, solution)
+            recalibrated.add(channel_name(channel), table, tables.corrections_table(solution))
     return summary
 
 
@@ -97,11 +98,15 @@ def _colours(place: Path, channels: Sequence[Channel]) -> tuple[np.ndarray, np.n
     return colours_of_sources(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def make_variability(folder: Path, progress: Progress = no_progress, threads: int = 2) -> list[Variability]:
-    """FOLDER/recalibrated to FOLDER/variability; the answers, channel by channel."""
+def make_variability(folder: Path, progress: Progress = no_progress, threads: int = 2) -> tuple[Summary, np.ndarray]:
+    """FOLDER/recalibrated to FOLDER/variability; counts by channel, and all p-values.
+
+    Where no channel could be recalibrated there are none.
+    """
     place = folder / "recalibrated"
-    channels = channels_in(place)
-    found = []
+    partitions_of(folder / "lightcurves")
+    channels = channels_in(place) if place.is_dir() else []
+    summary, p_values = Summary(), [np.empty(0)]
     with writing(folder, ["variability"]) as (variability,):
         for number, channel in enumerate(channels):
             progress("testing", number, len(channels))
@@ -111,8 +116,12 @@ def make_variability(folder: Path, progress: Progress = no_progress, threads: in
             names = ("objectid", "source_id", "filterid", "fieldid", "rcid", "ra", "dec", "nepochs")
             columns = {name: rows["id" if name == "objectid" else name].combine_chunks() for name in names}
             variability.add(channel_name(channel), tables.variability_table(columns, mean, left, answers))
-            found.append(answers)
-    return found
+            entry = ChannelSummary(channel, rows.num_rows)
+            entry.count(answers)
+            summary.n_rows += rows.num_rows
+            summary.channels.append(entry)
+            p_values.append(answers.p_value)
+    return summary, np.concatenate(p_values)
 
 
 def residuals_in(rows: pa.Table) -> Residuals:

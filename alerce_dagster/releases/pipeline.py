@@ -12,7 +12,7 @@ from alerce_dagster.releases.archive import PRODUCTS, writing
 from alerce_dagster.releases.light_curves import LightCurves, channel_name, read_file
 from alerce_dagster.releases.recalibration import Solution, recalibrate
 from alerce_dagster.releases.sources import source_ids
-from alerce_dagster.releases.summary import ChannelSummary, Summary
+from alerce_dagster.releases.summary import ChannelSummary, Figures, Summary
 from alerce_dagster.releases.variability import Residuals, find_variables
 
 Progress = Callable[[str, int, int], None]
@@ -48,18 +48,18 @@ def process(files: Sequence[Path], folder: Path, *, threads: int = 2, progress: 
                 entry = ChannelSummary(channel, len(curves))
                 summary.channels.append(entry)
                 try:
-                    entry.solution = recalibrate(curves, index.colours_of(sources))
+                    solution = recalibrate(curves, index.colours_of(sources))
                 except InputError as error:
                     entry.reason = str(error)
                     continue
-                corrections = tables.corrections_table(entry.solution)
-                recalibrated.add(name, tables.recalibrated_table(curves, sources, entry.solution), corrections)
-                left = residuals_of(curves, entry.solution)
-                entry.variability = find_variables(left, entry.solution.response != 0, threads=threads)
-                rows = tables.variability_table(
-                    tables.objects(curves, sources), entry.solution.state.mean, left, entry.variability
-                )
-                variability.add(name, rows)
+                entry.figures = Figures.of(solution)
+                rows = tables.recalibrated_table(curves, sources, solution)
+                recalibrated.add(name, rows, tables.corrections_table(solution))
+                left = residuals_of(curves, solution)
+                found = find_variables(left, solution.response != 0, threads=threads)
+                entry.count(found)
+                objects = tables.objects(curves, sources)
+                variability.add(name, tables.variability_table(objects, solution.state.mean, left, found))
         progress("recalibrating", len(index.files), len(index.files))
     return summary
 

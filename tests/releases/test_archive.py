@@ -35,7 +35,7 @@ def releases(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Pat
     assert summary.as_dict()["kept"] == summary.n_rows == 1000
     told = fields.make_recalibrated(field).as_dict()
     assert told["not_recalibrated"] == {}
-    assert len(fields.make_variability(field)) == 2
+    assert len(fields.make_variability(field)[0].channels) == 2
     return folder
 
 
@@ -92,6 +92,34 @@ def test_what_fails_leaves_what_was_there(releases: Path, tmp_path: Path) -> Non
         fields.make_lightcurves([tmp_path / "bad.parquet"], field)
     assert sorted(path.name for path in field.iterdir()) == before
     assert archive.n_rows(field / "lightcurves") == 1000
+
+
+def test_a_field_of_flagged_epochs_has_no_answers_and_no_old_ones(files: list[Path], tmp_path: Path) -> None:
+    """Products are of what was loaded last; nothing of an earlier loading stays."""
+    fields.make_lightcurves(files[:1], tmp_path)
+    fields.make_recalibrated(tmp_path)
+    fields.make_variability(tmp_path)
+    given = pq.read_table(files[0])
+    flagged = pa.array([[32768] * len(flags) for flags in given["catflags"].to_pylist()], pa.list_(pa.int32()))
+    pq.write_table(given.set_column(given.column_names.index("catflags"), "catflags", flagged), tmp_path / "in.parquet")
+    fields.make_lightcurves([tmp_path / "in.parquet"], tmp_path)
+    told = fields.make_recalibrated(tmp_path).as_dict()
+    assert list(told["not_recalibrated"]) == ["000600_zg_c01_q1"]
+    summary, p_values = fields.make_variability(tmp_path)
+    assert (summary.n_rows, len(p_values), archive.n_rows(tmp_path / "variability")) == (0, 0, 0)
+    assert archive.n_rows(tmp_path / "lightcurves") == 500
+
+
+def test_a_product_lost_between_two_renames_comes_back(files: list[Path], tmp_path: Path) -> None:
+    """A process that was killed after it had put the former product aside."""
+    fields.make_lightcurves(files[:1], tmp_path)
+    aside = tmp_path / ".lightcurves.123"
+    aside.mkdir()
+    (tmp_path / "lightcurves").rename(aside / "former")
+    with pytest.raises(InputError):
+        fields.make_lightcurves([], tmp_path)
+    assert archive.n_rows(tmp_path / "lightcurves") == 500
+    assert not aside.exists()
 
 
 def first_part(made: SimulatedChannel, until: float) -> pa.Table:

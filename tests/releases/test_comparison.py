@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from alerce_dagster.assets.release_report import comparison
 from alerce_dagster.releases.classes import variable_sources
-from alerce_dagster.releases.comparison import alerts_against_release, seen_by_class
+from alerce_dagster.releases.comparison import Agreement, Seen, alerts_against_release, seen_by_class
 
 
 def test_seen_by_class() -> None:
@@ -19,6 +20,11 @@ def test_seen_by_class() -> None:
         ("AGN", 4, 3, 2, 1, 1),
         ("RRL", 1, 1, 1, 0, 0),
     ]
+    told = comparison(found, [Agreement(1, 400, 0.03, 0.01)])
+    assert "| AGN | 4 | 3 | 2 (67%) | 1 (33%) | 1 (33%) |" in told
+    assert "| g | 400 | +0.0300 | 0.0100 |" in told
+    assert "data:image/svg+xml" in told
+    assert "none to see" in comparison([Seen("AGN", 5, 0, 0, 0, 0)], [])
 
 
 def test_alert_photometry_of_common_stars() -> None:
