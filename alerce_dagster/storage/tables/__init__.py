@@ -28,6 +28,12 @@ from alerce_dagster.storage.tables.nights import (
 from alerce_dagster.storage.tables.people import (
     triage,
 )
+from alerce_dagster.storage.tables.reports import (
+    candidate,
+    tns_event,
+    tns_match,
+    tns_report,
+)
 from alerce_dagster.storage.tables.sky import (
     broker_member,
     broker_object,
@@ -57,6 +63,7 @@ __all__ = [
     "batch",
     "broker_member",
     "broker_object",
+    "candidate",
     "catalog",
     "catalog_backfill",
     "classification",
@@ -78,6 +85,9 @@ __all__ = [
     "outlier",
     "outlier_feedback",
     "quarantine",
+    "tns_event",
+    "tns_match",
+    "tns_report",
     "triage",
     "user_filter",
     "watch_list",
