@@ -80,7 +80,7 @@ class Account:
         parts = urlsplit(url)
         if parts.scheme != "https" and parts.hostname not in _LOCAL:
             raise InputError("ALERCE_TNS_URL must be https: the key would travel in the clear")
-        return cls(*values, target=target, url=url)
+        return cls(values[0], values[1], values[2], target, url)
 
     @property
     def marker(self) -> str:
