@@ -24,6 +24,7 @@ from alerce_dagster.cli import (
     run,
     serve,
     simulate,
+    tns,
     watch,
 )
 from alerce_dagster.errors import AlerceError, InputError
@@ -56,6 +57,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(watch.app, name="watch")
 app.add_typer(outliers.app, name="outliers")
 app.add_typer(filters.app, name="filter")
+app.add_typer(tns.app, name="tns")
 
 RUN_FAILED, NOTHING_READ, STORE_UNUSABLE, INTERRUPTED = 1, 3, 4, 130
 
