@@ -3,7 +3,7 @@
 import json
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,6 +11,9 @@ from rich.table import Table
 
 from alerce_dagster.cli.show import wide_console
 from alerce_dagster.errors import InputError
+
+if TYPE_CHECKING:
+    from alerce_dagster.reporting.at_report import AtReport
 
 app = typer.Typer(
     help="Reports to the Transient Name Server; nothing is sent without a person's approval.", no_args_is_help=True
@@ -54,14 +57,14 @@ def dry_run(
     from alerce_dagster.stages.tns_reports import report_of, waiting
 
     target, reporter = target_of_environment(), reporter_of_environment(required=False)
-    built, rows = [], []
+    rows: list[tuple[dict, AtReport | None, str | None]] = []
     with _stores().database.reading() as connection:
         for row in waiting(connection, survey, night.date() if night else None, target):
             try:
-                built.append(report_of(connection, survey, row["oid"], reporter))
-                rows.append((row, built[-1], None))
+                rows.append((row, report_of(connection, survey, row["oid"], reporter), None))
             except InputError as error:
                 rows.append((row, None, str(error)))
+    built = [report for _, report, _ in rows if report is not None]
     if as_json:
         typer.echo(json.dumps(to_json(built, dialect.value), indent=2))
         return

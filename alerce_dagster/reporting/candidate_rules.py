@@ -31,6 +31,7 @@ ANSWERS = pa.schema(
         column("stamp_sn", FLOAT, "", "probability of a supernova by its cutouts, mean over its alerts"),
         column("stamp_asteroid", FLOAT, "", "probability of a Solar System object by its cutouts"),
         column("stamp_bogus", FLOAT, "", "probability of an artefact by its cutouts"),
+        column("still_sn", FLOAT, "", "stamp_sn over 1 - stamp_asteroid: of a supernova, if it does not move"),
         column("lightcurve_sn", FLOAT, "", "probability of a supernova of any type by its light curve"),
         column("combined_sn", FLOAT, "", "the same by the combined posterior"),
         column("sn", FLOAT, "", "combined_sn where there is one, else stamp_sn"),

@@ -100,6 +100,8 @@ def read_answers(database: Database, connection: Connection, survey: str, oids: 
             row[name] = float(sum(probabilities.get(kind, 0.0) for kind in SUPERNOVAE))
     for row in rows.values():
         row["sn"] = row.get("combined_sn", row.get("stamp_sn"))
+        if row.get("stamp_sn") is not None and row["stamp_asteroid"] < 1:
+            row["still_sn"] = row["stamp_sn"] / (1 - row["stamp_asteroid"])
     return _table(rows.values(), ANSWERS)
 
 

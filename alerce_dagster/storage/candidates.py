@@ -22,10 +22,10 @@ def candidates(
     """Objects with an alert of a class in a night (UTC date), whose answer over all alerts still is that class.
 
     Most probable first; each with the candid, epoch, magnitude and nearest Pan-STARRS source of its last alert of the
-    night, and the slowest first rise that the upper limits allow in that band.
+    night, the slowest first rise that the upper limits allow in that band, and what the candidate rules say.
     """
     objects, current = tables.object_, tables.object_class
-    answer, alert, magstat = tables.classification, tables.alert, tables.magstat
+    answer, alert, magstat, judged = tables.classification, tables.alert, tables.magstat, tables.candidate
     start = mjd_of_night(night)
     tonight = (
         sa.select(answer.c.oid, sa.func.max(answer.c.candid).label("candid"), sa.func.count().label("n_tonight"))
@@ -59,6 +59,8 @@ def candidates(
             tonight.c.candid,
             tonight.c.n_tonight,
             magstat.c.dmdt_first,
+            judged.c.passed.label("rules_passed"),
+            judged.c.score.label("rules_score"),
         )
         .select_from(tonight)
         .join(
@@ -72,6 +74,7 @@ def candidates(
             (magstat.c.survey == survey) & (magstat.c.oid == tonight.c.oid) & (magstat.c.band == alert.c.band),
             isouter=True,
         )
+        .join(judged, (judged.c.survey == survey) & (judged.c.oid == tonight.c.oid), isouter=True)
         .where(current.c.class_name == class_name)
         .order_by(current.c.probability.desc(), objects.c.oid)
         .limit(limit)

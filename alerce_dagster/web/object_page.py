@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import ledger, queries, tables, triage
-from alerce_dagster.web import show
+from alerce_dagster.web import show, tns_panel
 from alerce_dagster.web.answers import NotStored
 from alerce_dagster.web.ztf_names import features
 
@@ -43,6 +43,7 @@ def gather(connection: Connection, survey: str, oid: str) -> dict[str, Any]:
         ],
         "evidence": _evidence(history),
         "decisions": triage.decisions(connection, survey, [oid]),
+        "tns": tns_panel.of_object(connection, survey, oid),
         "night": night,
         "complete": ledger.complete(connection, survey, night) if night else None,
         "links": links(oid, found["ra"], found["dec"]),

@@ -14,7 +14,7 @@ from alerce_dagster.settings import dagster_url
 from alerce_dagster.storage import ledger, listings, triage
 from alerce_dagster.storage.candidates import candidates as candidates_of
 from alerce_dagster.storage.listings import Listing
-from alerce_dagster.web import nights, object_page, show, skymap
+from alerce_dagster.web import nights, object_page, show, skymap, tns_panel
 from alerce_dagster.web import parameters as p
 from alerce_dagster.web.access import Reading
 from alerce_dagster.web.answers import BadRequest, NotStored
@@ -229,7 +229,9 @@ def hunter(
         for row in triage.decisions(connection, SURVEY, [row["oid"] for row in rows]):
             decided.setdefault(row["oid"], row)
         complete = ledger.complete(connection, SURVEY, chosen)
+        at_tns = tns_panel.in_words(connection, SURVEY, [row["oid"] for row in rows])
     for row in rows:
+        row["tns"] = at_tns.get(row["oid"])
         row |= {"candid": str(row["candid"]), "alert_ps1_id_1": str(row["alert_ps1_id_1"] or "")}
         row["coordinates"] = show.sexagesimal(row["ra"], row["dec"])
         row["utc"] = show.utc_of_mjd(row["alert_mjd"])

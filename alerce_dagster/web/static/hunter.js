@@ -21,6 +21,8 @@ function facts(row) {
     "reference source": number(row.alert_ref_distance, 2, "″"),
     "Pan-STARRS1": row.alert_ps1_id_1 ? `${row.alert_ps1_id_1} at ${number(row.alert_ps1_distance_1, 2, "″")}, star score ${number(row.alert_ps1_star_score_1, 2)}` : "none within 30″",
     Gaia: row.alert_gaia_mag == null ? "–" : `G ${number(row.alert_gaia_mag, 1)} at ${number(row.alert_gaia_distance, 2, "″")}`,
+    TNS: row.tns ?? "nothing known here, no report",
+    rules: row.rules_score == null ? "not looked at" : `${row.rules_passed ? "a candidate" : "no candidate"}, score ${number(row.rules_score, 2)}`,
     "Solar System": row.alert_ss_distance == null ? "nothing known close by" : `known object at ${number(row.alert_ss_distance, 1, "″")}`,
   };
 }
