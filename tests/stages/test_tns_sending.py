@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +65,19 @@ def store(stores: Stores, oids: tuple[str, ...] = OIDS) -> None:
     limits = {"survey": [SURVEY] * n, "oid": oids, "band": ["g"] * n, "mjd": [59999.2] * n, "mag_limit": [20.1] * n}
     with stores.database.writing() as connection:
         for table, data in ((tables.object_, objects), (tables.detection, detections), (tables.non_detection, limits)):
+            stores.database.write(connection, table, pa.table(data), REPLACE)
+
+
+def store_candidates(stores: Stores, night: date) -> None:
+    """An alert of each object in a night, and that the rules take it for a candidate."""
+    n = len(OIDS)
+    alerts = {"survey": [SURVEY] * n, "candid": range(n), "oid": OIDS, "mjd": [60000.0] * n, "band": ["g"] * n}
+    alerts |= {"ra": [0.0] * n, "dec": [0.0] * n, "night": [night] * n, "batch_id": ["b"] * n}
+    alerts |= {"file_row": range(n), "content_hash": ["h"] * n}
+    judged = {"survey": [SURVEY] * n, "oid": OIDS, "candid": range(n), "mjd": [60000.0] * n, "rules": ["r 1"] * n}
+    judged |= {"passed": [True] * n, "score": [0.9] * n, "reasons": ["{}"] * n, "run_id": ["run"] * n}
+    with stores.database.writing() as connection:
+        for table, data in ((tables.alert, alerts), (tables.candidate, judged)):
             stores.database.write(connection, table, pa.table(data), REPLACE)
 
 
@@ -137,6 +150,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_leaves_one_report(approved: Stores, tns: Tns, client: Client, fault: str) -> None:
     for path, what in FAULTS[fault].items():
@@ -292,15 +306,7 @@ def test_candidates_of_a_night_are_matched_and_proposed(
     """The copy of TNS's objects keeps what TNS knows from being proposed."""
     store(stores)
     night = night_of(stores)
-    n = len(OIDS)
-    alerts = {"survey": [SURVEY] * n, "candid": range(n), "oid": OIDS, "mjd": [60000.0] * n, "band": ["g"] * n}
-    alerts |= {"ra": [0.0] * n, "dec": [0.0] * n, "night": [night.night] * n, "batch_id": ["b"] * n}
-    alerts |= {"file_row": range(n), "content_hash": ["h"] * n}
-    judged = {"survey": [SURVEY] * n, "oid": OIDS, "candid": range(n), "mjd": [60000.0] * n, "rules": ["r 1"] * n}
-    judged |= {"passed": [True] * n, "score": [0.9] * n, "reasons": ["{}"] * n, "run_id": ["run"] * n}
-    with stores.database.writing() as connection:
-        for table, data in ((tables.alert, alerts), (tables.candidate, judged)):
-            stores.database.write(connection, table, pa.table(data), REPLACE)
+    store_candidates(stores, night.night)
     assert make_tns_matches(night, None) == {"objects": 3}
     tns.add("2020abc", "ATLAS20abc", 10.0 + 1 / 3600, 5.0)
     tns.add("2021abd", f"PS21x, {OIDS[1]}", 200.0, 5.0)
