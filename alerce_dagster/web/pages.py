@@ -12,6 +12,7 @@ from starlette.templating import Jinja2Templates
 from alerce_dagster.classifiers.taxonomy import STAMP_CLASS_MEANING
 from alerce_dagster.settings import dagster_url
 from alerce_dagster.storage import ledger, listings, triage
+from alerce_dagster.storage.candidates import RULES
 from alerce_dagster.storage.candidates import candidates as candidates_of
 from alerce_dagster.storage.listings import Listing
 from alerce_dagster.web import nights, object_page, show, skymap, tns_panel
@@ -247,7 +248,9 @@ def hunter(
             "limit": limit,
             "classifier": which,
             "class_name": class_name,
-            "choices": sorted({(name, c) for name, of in classes.items() for c in of} | {(which, class_name)}),
+            "choices": sorted(
+                {(name, c) for name, of in classes.items() for c in of} | {(which, class_name), (RULES, "candidate")}
+            ),
             "complete": complete,
             "sky": skymap.draw([(row["oid"], row["ra"], row["dec"], row["probability"]) for row in rows]),
             "needs_token": bool(access.token),
