@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from alerce_dagster.errors import InputError
@@ -243,6 +244,13 @@ def plain(value: float | str) -> str:
     return f"{float(value):.12f}".rstrip("0").rstrip(".") if "e" in text else text.removesuffix(".0")
 
 
+def _measured(value: float | str) -> str:
+    """As `plain`; what a packet held in single precision has no more digits: 20.0502, not 20.050199508666992."""
+    if not isinstance(value, str) and float(np.float32(value)) == value:
+        return plain(float(str(np.float32(value))))
+    return plain(value)
+
+
 def _coordinate(value: float, error: float | None) -> Coordinate:
     known = error is not None and error > POSITION_ERROR_FLOOR
     return Coordinate(value=plain(value), error=plain(error if known and error is not None else POSITION_ERROR_FLOOR))
@@ -251,9 +259,9 @@ def _coordinate(value: float, error: float | None) -> Coordinate:
 def _epoch(row: Mapping[str, Any], instrument: Instrument) -> Epoch:
     return Epoch(
         obsdate=moment(row["mjd"]),
-        flux=plain(row["mag"]),
-        flux_error="" if row.get("mag_err") is None else plain(row["mag_err"]),
-        limiting_flux="" if row.get("mag_limit") is None else plain(row["mag_limit"]),
+        flux=_measured(row["mag"]),
+        flux_error="" if row.get("mag_err") is None else _measured(row["mag_err"]),
+        limiting_flux="" if row.get("mag_limit") is None else _measured(row["mag_limit"]),
         **_exposure(row, instrument),
     )
 
@@ -264,7 +272,7 @@ def _non_detection(photometry: Photometry, discovery: float, instrument: Instrum
         return NonDetection(archiveid="0", archival_remarks=_NO_LIMITS)
     last = max(before, key=lambda row: row["mjd"])
     return NonDetection(
-        obsdate=moment(last["mjd"]), limiting_flux=plain(last["mag_limit"]), **_exposure(last, instrument)
+        obsdate=moment(last["mjd"]), limiting_flux=_measured(last["mag_limit"]), **_exposure(last, instrument)
     )
 
 

@@ -6,6 +6,8 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from alerce_dagster.errors import InputError
@@ -154,10 +156,21 @@ def test_times_are_written_to_the_millisecond() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(19.5, "19.5"), (20.0, "20"), (1e-7, "0.0000001"), (0.085, "0.085"), ("20.1308994293213", "20.1308994293213")],
+    [
+        (19.5, "19.5"),
+        (20.0, "20"),
+        (1e-7, "0.0000001"),
+        (0.085, "0.085"),
+        ("20.1308994293213", "20.1308994293213"),
+    ],
 )
 def test_numbers_have_no_exponent(value: float | str, text: str) -> None:
     assert plain(value) == text
+
+
+def test_single_precision_has_no_more_digits() -> None:
+    made = build(subject(), Photometry([detection(60000.0, mag=20.050199508666992)]), REPORTER)
+    assert made.photometry[0].flux == "20.0502"
 
 
 def test_position_errors_have_a_floor() -> None:
@@ -206,3 +219,46 @@ def test_a_rise_is_quoted_where_it_is_sure(rises: list[Rise], said: str) -> None
 def test_what_cannot_be_sent_is_said(changes: dict, rows: list[dict], said: str) -> None:
     with pytest.raises(InputError, match=re.compile(said)):
         build(subject(**changes), Photometry(rows), REPORTER)
+
+
+@pytest.mark.realdata
+def test_reports_are_made_of_independent_light_curves(real_data: Path) -> None:
+    """Light curves out of another archive (times to 0.001 d, without limits of detections) give the same discovery,
+    last limit and epochs as ALeRCE reported; a few lost epochs aside.
+    """
+    real = {report["internal_name"]: report for report in real_reports(real_data)}
+    curves = pd.read_parquet(real_data / "light_curves" / "ztf_sne_alerce_tns.parquet")
+    n = discoveries = limits = same_limits = epochs = same_epochs = 0
+    for row in curves[curves.oid.isin(real)].itertuples():
+        report = real[row.oid]
+        reported = list(report["photometry"]["photometry_group"].values())
+        until = max(mjd_of(one["obsdate"]) for one in reported) + 0.002
+        points = list(zip(row.mjd, row.band, row.mag, row.magerr, row.is_limit, strict=True))
+        seen = [
+            detection(mjd, band, mag=mag, mag_err=None if np.isnan(error) else error)
+            for mjd, band, mag, error, is_limit in points
+            if not is_limit and mjd <= until
+        ]
+        before = [{"mjd": mjd, "band": band, "mag_limit": mag} for mjd, band, mag, _, is_limit in points if is_limit]
+        made = build(subject(oid=row.oid), Photometry(seen, before), REPORTER)
+        n += 1
+        discoveries += close(made.discovery_datetime, report["discovery_datetime"])
+        last = report["non_detection"]
+        if "obsdate" in last and made.non_detection.obsdate:
+            limits += 1
+            same_limits += close(made.non_detection.obsdate, last["obsdate"])
+        epochs += len(reported)
+        same_epochs += sum(
+            any(close(own.obsdate, one["obsdate"]) and abs(float(own.flux) - float(one["flux"])) < 0.01
+                for own in made.photometry)
+            for one in reported
+        )  # fmt: skip
+    assert n > 200
+    assert discoveries >= 0.97 * n
+    assert same_limits >= 0.97 * limits
+    assert same_epochs == epochs
+
+
+def close(one: str, other: str) -> bool:
+    """Whether two moments are the same to the precision of those light curves."""
+    return abs(mjd_of(one) - mjd_of(other)) < 0.002
