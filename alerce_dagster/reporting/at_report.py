@@ -39,8 +39,6 @@ class Instrument:
     """Seconds, as text, where an epoch does not say its own."""
     observer: str
     comments: str
-    page: str
-    """Where people see the object; {oid} stands for it."""
 
 
 ZTF = Instrument(
@@ -49,17 +47,22 @@ ZTF = Instrument(
     exposure="30",
     observer="Robot",
     comments="Data provided by ZTF",
-    page="http://alerce.online/object/{oid}",
 )
 
 
 @dataclass(frozen=True)
 class Reporter:
-    """Who reports, in TNS's numbers: reporting group, discovery data source, and the people."""
+    """Who reports, in TNS's numbers: reporting group, discovery data source, and the people; and what they say of how
+    they found it.
+    """
 
     group: str
     data_source: str
     people: str
+    classified_by: str = "a stamp classifier (after Carrasco-Davis et al. 2021)"
+    stream: str = "the public ZTF stream"
+    page: str = "http://alerce.online/object/{oid}"
+    """Where people see the object; {oid} stands for it."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,6 @@ class Subject:
     host_name: str | None = None
     host_redshift: float | str | None = None
     rises: Sequence[Rise] = field(default_factory=tuple)
-    classified_by: str = "ALeRCE's stamp classifier (Carrasco-Davis et al. 2021)"
-    stream: str = "the public ZTF stream"
 
 
 Number = Annotated[str, StringConstraints(pattern=r"^-?\d+(\.\d+)?(e-?\d+)?$")]
@@ -201,7 +202,7 @@ def build(subject: Subject, photometry: Photometry, reporter: Reporter, instrume
             discovery_datetime=moment(detections[0]["mjd"]),
             at_type=AT_TYPES["PSN"],  # type: ignore[arg-type]
             internal_name=subject.oid,
-            remarks=remarks(subject, instrument),
+            remarks=remarks(subject, reporter),
             non_detection=_non_detection(photometry, detections[0]["mjd"], instrument),
             photometry=tuple(_epoch(row, instrument) for row in detections),
             host_name=subject.host_name or None,
@@ -213,13 +214,13 @@ def build(subject: Subject, photometry: Photometry, reporter: Reporter, instrume
         raise InputError(f"the report of {subject.oid} cannot be sent: {place}: {first['msg']}") from error
 
 
-def remarks(subject: Subject, instrument: Instrument = ZTF) -> str:
+def remarks(subject: Subject, reporter: Reporter) -> str:
     """What a person should know: how it was classified, how fast it rises, where to see it."""
     quoted = [text for rise in subject.rises if (text := _quoted(rise))]
     early = f"Early SN candidate ({', '.join(quoted)})" if quoted else "SN candidate"
-    page = instrument.page.format(oid=subject.oid)
+    page = reporter.page.format(oid=subject.oid)
     return (
-        f"{early} classified using {subject.classified_by} and {subject.stream}. "
+        f"{early} classified using {reporter.classified_by} and {reporter.stream}. "
         f"Discovery image and light curve in {page} "
     )
 

@@ -14,6 +14,8 @@ ALERCE_TNS_URL           another address of that server than its own (a stand-in
 ALERCE_TNS_GROUP_ID      number of the reporting group
 ALERCE_TNS_SOURCE_ID     number of the discovery data source (default 48, ZTF)
 ALERCE_TNS_REPORTER      the people who report, as TNS prints them
+ALERCE_TNS_CLASSIFIER    how objects are classified, for the remarks (default: a stamp classifier)
+ALERCE_TNS_PAGE          page of an object for the remarks; {oid} stands for it
 ALERCE_TNS_SEND          1 lets runs send approved reports; without it they only tell what would be sent
 =======================  ===========================================================================
 """
@@ -108,7 +110,9 @@ def reporter_of_environment(*, required: bool = True) -> Reporter:
     if required and not (group and people):
         raise InputError("a report names its group and people: set ALERCE_TNS_GROUP_ID and ALERCE_TNS_REPORTER")
     source = os.environ.get("ALERCE_TNS_SOURCE_ID") or "48"
-    return Reporter(group or "0", source, people or "(ALERCE_TNS_REPORTER is not set)")
+    names = {"classified_by": "ALERCE_TNS_CLASSIFIER", "page": "ALERCE_TNS_PAGE"}
+    words = {name: os.environ[variable] for name, variable in names.items() if os.environ.get(variable)}
+    return Reporter(group or "0", source, people or "(ALERCE_TNS_REPORTER is not set)", **words)
 
 
 @dataclass(frozen=True)

@@ -69,9 +69,9 @@ def parts(report: dict) -> tuple[Subject, Photometry, Reporter]:
         report.get("host_name"),
         report.get("host_redshift") or None,
         rises,
-        **({"classified_by": named[1]} if named else {}),
     )
-    return own, Photometry(detections, limits), Reporter("74", "48", report["reporter"])
+    words = {"classified_by": named[1]} if named else {}
+    return own, Photometry(detections, limits), Reporter("74", "48", report["reporter"], **words)
 
 
 def differences(real: object, made: object, place: str = "") -> Iterator[str]:
