@@ -107,7 +107,7 @@ def test_real_reports_are_made_again(real_data: Path) -> None:
             wrong.append(f"{report['internal_name']}: {sorted(differ)}")
     assert n > 2_500
     assert told > 0.9 * n
-    # Two reports contradict themselves: a discovery, or a last limit, that is not before the first detection.
+    # Two reports contradict themselves: a discovery, or a last limit, that does not go with the first detection.
     assert len(wrong) <= 2, wrong[:10]
 
 
