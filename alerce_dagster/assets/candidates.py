@@ -11,6 +11,9 @@ from alerce_dagster.assets.steps import explained, night_of
 from alerce_dagster.resources import ModelsResource, StoresResource, TnsResource
 from alerce_dagster.stages import Progress
 
+# They are made by a schedule that who has no account at TNS never turns on: a day without them is no alarm.
+_UNHURRIED: dict[str, None] = {"freshness_policy": None}
+
 
 def candidate_assets(name: str, options: Callable[[str, str, set[str]], dict]) -> list[dg.AssetsDefinition]:
     """The assets of the survey called `name`; `options` gives what all of its assets share."""
@@ -46,7 +49,8 @@ def candidate_assets(name: str, options: Callable[[str, str, set[str]], dict]) -
             "tns_matches",
             "What the Transient Name Server has at the place, or under the name, of the night's objects.",
             {"numba", "sql"},
-        ),
+        )
+        | _UNHURRIED,
         deps=[dg.AssetKey([name, "objects"])],
     )
     def tns_matches(
@@ -69,7 +73,8 @@ def candidate_assets(name: str, options: Callable[[str, str, set[str]], dict]) -
             "tns_reports",
             "Reports to the Transient Name Server: the night's candidates proposed, approved ones sent and answered.",
             {"python", "sql"},
-        ),
+        )
+        | _UNHURRIED,
         deps=[candidates, tns_matches],
     )
     def tns_reports(

@@ -50,6 +50,10 @@ class NotTaken(TnsError):
     """A report that TNS certainly has not taken."""
 
 
+class Refused(NotTaken):
+    """A report that TNS has looked at and does not want as it is: the same again would be refused again."""
+
+
 class InDoubt(TnsError):
     """A report that TNS may or may not have taken: ask before sending anything again."""
 
@@ -158,7 +162,8 @@ class Client:
         Raises
         ------
         NotTaken
-            When TNS certainly has none of it: it was not reached, it turned us away, or it said what is wrong.
+            When TNS certainly has none of it: it was not reached, or it turned us away. `Refused` when it is the
+            report that it does not want.
         InDoubt
             When it may have it.
         """
@@ -173,7 +178,8 @@ class Client:
             raise InDoubt(f"{self.account.url} was sent a report and then: {_fault(error)}") from error
         said = _json(answer)
         if 400 <= answer.status_code < 500:
-            raise NotTaken(f"TNS refused the report ({answer.status_code}): {_message(said)}")
+            kind = Refused if answer.status_code in (400, 413, 422) else NotTaken
+            raise kind(f"TNS refused the report ({answer.status_code}): {_message(said)}")
         report_id = (said.get("data") or {}).get("report_id") if isinstance(said.get("data"), dict) else None
         if answer.status_code != 200 or said.get("id_code") != 200 or not str(report_id or "").isdigit():
             raise InDoubt(f"TNS answered a report with {answer.status_code} and no number of it: {_message(said)}")

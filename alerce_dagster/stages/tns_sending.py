@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from alerce_dagster.errors import InputError
 from alerce_dagster.reporting import states
 from alerce_dagster.reporting.at_report import AtReport, Reporter, to_json
-from alerce_dagster.reporting.tns import Client, Feedback, InDoubt, NotTaken
+from alerce_dagster.reporting.tns import Client, Feedback, InDoubt, NotTaken, Refused
 from alerce_dagster.reporting.tns_objects import RADIUS
 from alerce_dagster.stages.tns_reports import aware, report_of
 from alerce_dagster.storage import Stores, queries, reports
@@ -47,7 +47,7 @@ def send_reports(
     ask_for_replies(stores, client, reporter, who, did)
     send_approved(stores, client, reporter, who, did, now=now)
     ask_for_replies(stores, client, reporter, who, did)
-    return did
+    return +did  # without what came to nothing
 
 
 def settle_doubts(
@@ -111,6 +111,13 @@ def _send_bulk(
     target = client.account.target
     try:
         report_id, answer = client.submit(bulk)
+    except Refused as error:
+        alone = len(taken) == 1
+        _end(stores, target, taken, states.REJECTED if alone else states.APPROVED, who, did, note=str(error))
+        if not alone:  # one of them spoils it for the others
+            did.subtract({states.APPROVED: len(taken)})
+            _send_alone(stores, client, taken, who, did, now)
+        return
     except NotTaken as error:
         _end(stores, target, taken, states.APPROVED, who, did, note=str(error))
         raise
@@ -123,6 +130,21 @@ def _send_bulk(
                     reports.remark(connection, stored, str(error), who)
         return
     _end(stores, target, taken, states.SENT, who, did, report_id=report_id, answer=answer)
+
+
+def _send_alone(
+    stores: Stores,
+    client: Client,
+    taken: list[tuple[str, str, AtReport]],
+    who: str,
+    did: Counter[str],
+    now: datetime,
+) -> None:
+    for survey, oid, built in taken:
+        with stores.database.reading() as connection:
+            report = reports.one(connection, survey, oid, client.account.target)
+        if report is not None and report["state"] == states.APPROVED:
+            _send_bulk(stores, client, [(report, built)], who, did, now)
 
 
 def _claim(

@@ -175,6 +175,16 @@ def test_what_tns_has_not_worked_through_is_not_sent_again(
     assert_once(approved, tns)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_bulk_that_is_refused_is_sent_one_by_one(approved: Stores, tns: Tns, client: Client) -> None:
+    """One report that TNS does not want does not hold up the others, nor is it sent again and again."""
+    tns.faults["bulk-report"] = [400, 400]
+    rounds(approved, client)
+    assert sorted(state_of(approved, oid) or "" for oid in OIDS) == [states.ACCEPTED] * 2 + [states.REJECTED]
+    assert sorted(tns.reports_of(oid) for oid in OIDS) == [0, 1, 1]
+    assert len([path for path, *_ in tns.requests if path.endswith("set/bulk-report")]) == 4
+
+
 def test_waits_as_long_as_tns_says(approved: Stores, tns: Tns, client: Client, waits: list[float]) -> None:
     tns.faults["search"] = [("headers", {"x-cone-rate-limit-remaining": 0, "x-cone-rate-limit-reset": 31})]
     tns.faults["bulk-report"] = [("headers", {"status": 429, "Retry-After": 7})]
