@@ -68,9 +68,9 @@ POINTS = (
     Point(f"{_STAGES}.classifications:_reclassify_objects", "before", 2),  # alerts' classes written, objects' not
     Point(f"{_STAGES}.classifications:_reclassify_objects", "after", 2),
     Point("alerce_dagster.assets.report:classifications", "before", 1),
-    Point(f"{_STAGES}.candidates:_rows", "after", 2),  # judged, in the transaction, not written
     Point(f"{_STAGES}.identity:_update", "after", 2),  # broker objects written, not committed
     Point("alerce_dagster.storage.watch:lists", "after", 2),  # the second batch is matched with the watch lists
+    Point(f"{_STAGES}.candidates:_rows", "after", 2),  # judged, in the transaction, not written
     Point("alerce_dagster.cli.run:_summary", "before", 1),
 )
 
