@@ -10,7 +10,7 @@ import dagster as dg
 from alerce_dagster.assets.nights import night_summary
 from alerce_dagster.assets.releases import ASSETS as RELEASE_ASSETS
 from alerce_dagster.assets.survey import survey_assets
-from alerce_dagster.resources import CatalogsResource, ModelsResource, StoresResource, StreamsResource
+from alerce_dagster.resources import CatalogsResource, ModelsResource, StoresResource, StreamsResource, TnsResource
 from alerce_dagster.sensors.alarms import run_failures, stuck_stream
 from alerce_dagster.sensors.digests import digest_sensor, digests_job
 from alerce_dagster.sensors.pending_xmatches import complete_xmatches, pending_xmatches
@@ -18,9 +18,12 @@ from alerce_dagster.sensors.releases import release_field, release_files, unfini
 from alerce_dagster.sensors.retention import daily_retention, retention
 from alerce_dagster.sensors.stream import stream_sensor
 from alerce_dagster.sensors.summary import daily_summary, summary_job
+from alerce_dagster.sensors.tns import hourly_replies, morning_reports, tns_job, tns_replies
 from alerce_dagster.stages import no_progress
 
 SURVEYS = ("ztf",)
+_MORNING = ("nights", "tns_matches", "tns_reports")
+"""Made when the night is over, by jobs of their own."""
 
 
 def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
@@ -29,7 +32,8 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
     jobs = [
         dg.define_asset_job(
             f"{survey}_night",
-            selection=dg.AssetSelection.groups(survey) - dg.AssetSelection.assets([survey, "nights"]),
+            selection=dg.AssetSelection.groups(survey)
+            - dg.AssetSelection.assets(*([survey, name] for name in _MORNING)),
             description=f"One night of {survey}, from its packets (sources in the config) or re-made from the archive.",
             tags={"alerce/kind": "night"},
         )
@@ -41,12 +45,27 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
         "models": ModelsResource(),
         "catalogs": CatalogsResource(),
         "streams": StreamsResource(),
+        "tns": TnsResource(),
         "progress": dg.ResourceDefinition.hardcoded_resource(no_progress),
     }
     return dg.Definitions(
         assets=[*assets, *RELEASE_ASSETS],
-        jobs=[*jobs, *summaries, retention, complete_xmatches, digests_job, release_field],
-        schedules=[daily_retention, unfinished_releases, *(daily_summary(survey) for survey in SURVEYS)],
+        jobs=[
+            *jobs,
+            *summaries,
+            *(tns_job(survey) for survey in SURVEYS),
+            tns_replies,
+            retention,
+            complete_xmatches,
+            digests_job,
+            release_field,
+        ],
+        schedules=[
+            daily_retention,
+            hourly_replies,
+            unfinished_releases,
+            *(schedule(survey) for survey in SURVEYS for schedule in (daily_summary, morning_reports)),
+        ],
         sensors=[
             pending_xmatches,
             release_files,

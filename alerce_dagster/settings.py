@@ -85,6 +85,11 @@ class Settings:
         return self.home / "releases"
 
     @property
+    def tns(self) -> Path:
+        """Folder of the copy of TNS's public objects."""
+        return self.home / "tns"
+
+    @property
     def downloads(self) -> Path:
         """Folder of unfinished downloads."""
         return self.home / "downloads"

@@ -56,6 +56,16 @@ _CHECKS: dict[str, list[tuple[str, str, bool]]] = {
         ("errors_are_right", "Constant stars have a reduced chi-square of 1 ± 0.1.", False),
     ],
     "dr/variability": [("counts_reconcile", "Every light curve has an answer or the reason why not.", True)],
+    "candidates": [("counts_reconcile", "Every alert's object is a candidate or not, for a reason.", True)],
+    "tns_matches": [
+        ("counts_reconcile", "Every object of the night was matched, or there is no copy to match it with.", True),
+        ("copy_is_fresh", "The copy of TNS's public objects is younger than two days.", False),
+    ],
+    "tns_reports": [
+        ("counts_reconcile", "Every candidate of the night is proposed, known to TNS, or there already.", True),
+        ("no_duplicate_report", "No object was accepted by TNS twice, and none was sent twice without asking.", True),
+        ("approved_are_answered", "Every report approved over an hour ago has TNS's answer.", False),
+    ],
 }
 
 

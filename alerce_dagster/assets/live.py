@@ -60,7 +60,9 @@ def _at_once(streams: StreamsResource, models: ModelsResource) -> dict[str, Stag
 def _behind(streams: StreamsResource, models: ModelsResource, catalogs: CatalogsResource) -> dict[str, Stage]:
     """What follows, in an order in which the answers that people wait for come first."""
     from alerce_dagster.catalogs.galaxies import GalaxyCatalogues
-    from alerce_dagster.stages.combined import make_combined
+    from alerce_dagster.reporting import candidate_rules
+    from alerce_dagster.stages.candidates import make_candidates
+    from alerce_dagster.stages.combined import make_combined, rules_hash
     from alerce_dagster.stages.features import make_features
     from alerce_dagster.stages.hosts import make_hosts
     from alerce_dagster.stages.identity import make_identity
@@ -71,12 +73,13 @@ def _behind(streams: StreamsResource, models: ModelsResource, catalogs: Catalogs
 
     catalogues = catalogs.open()
     stamps, light_curves = models.stamp_classifier(), models.light_curve_classifier()
-    combine = partial(make_combined, stamp_hash=stamps.model_hash, light_curves=light_curves)
+    answers = rules_hash(stamps.model_hash, light_curves.model_hash)
     return {
         "xmatches": partial(make_xmatches, catalogues=catalogues),
         "hosts": partial(make_hosts, galaxies=GalaxyCatalogues.among(catalogues.local)),
         "lightcurve_classifications": partial(make_lightcurve_classifications, classifier=light_curves),
-        "combined": combine,
+        "combined": partial(make_combined, stamp_hash=stamps.model_hash, light_curves=light_curves),
+        "candidates": partial(make_candidates, rules=candidate_rules.load(), answers=answers),
         **_publishing(streams, "publishing behind"),
         "features": make_features,
         "outliers": partial(make_outliers, model=models.outlier_model()),

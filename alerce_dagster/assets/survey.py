@@ -13,6 +13,7 @@ from pydantic import Field
 
 from alerce_dagster.assets import checks
 from alerce_dagster.assets.answers import answer_assets
+from alerce_dagster.assets.candidates import candidate_assets
 from alerce_dagster.assets.partitions import nights
 from alerce_dagster.assets.sky import sky_assets
 from alerce_dagster.assets.steps import explained as _explained
@@ -223,7 +224,7 @@ def survey_assets(name: str) -> list[dg.AssetsDefinition]:
             return report.streams(night, n_sent, enabled=outlet is not None)
 
     packets = [alerts, stamps, detections, objects, features, classifications, streams_]
-    return [*packets, *sky_assets(name, options), *answer_assets(name, options)]
+    return [*packets, *sky_assets(name, options), *answer_assets(name, options), *candidate_assets(name, options)]
 
 
 def _freshness(survey: str) -> dg.FreshnessPolicy | None:

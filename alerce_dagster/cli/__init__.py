@@ -26,6 +26,7 @@ from alerce_dagster.cli import (
     run,
     serve,
     simulate,
+    tns,
     visibility,
     watch,
 )
@@ -62,6 +63,7 @@ app.add_typer(watch.app, name="watch")
 app.add_typer(digest.app, name="digest")
 app.add_typer(outliers.app, name="outliers")
 app.add_typer(filters.app, name="filter")
+app.add_typer(tns.app, name="tns")
 
 RUN_FAILED, NOTHING_READ, STORE_UNUSABLE, INTERRUPTED = 1, 3, 4, 130
 

@@ -4,6 +4,7 @@ Keep computing out of this room; it only says where things are and opens them.
 """
 
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,62 @@ class CatalogsResource(dg.ConfigurableResource):
         from alerce_dagster.catalogs.library import Library
 
         return open_in_use(Library(Settings.from_environment().catalogs), cds_catalogues(), cds_url())
+
+
+class TnsResource(dg.ConfigurableResource):
+    """The Transient Name Server, as the environment names it (`alerce_dagster.reporting.tns`), and the local copy."""
+
+    def target(self) -> str:
+        """`sandbox` or `production`."""
+        from alerce_dagster.reporting.tns import target_of_environment
+
+        return target_of_environment()
+
+    def refresh(self) -> str | None:
+        """Fetch the public objects where the copy is older than an hour; returns why not, when it could not be.
+
+        A night is matched with an old copy rather than not at all; how old it is, a check says.
+        """
+        from alerce_dagster.errors import AlerceError
+        from alerce_dagster.reporting.tns import Account, Client
+        from alerce_dagster.stages.tns_matches import refresh
+
+        copied_at = self.copied_at()
+        if copied_at is not None and datetime.now(UTC) - copied_at < timedelta(hours=1):
+            return None
+        try:
+            refresh(Client(Account.from_environment()), Settings.from_environment().tns)
+        except AlerceError as error:
+            return str(error)
+        return None
+
+    def public_copy(self):
+        """The copy of TNS's public objects in use, or None."""
+        from alerce_dagster.reporting.tns_objects import in_use
+
+        return in_use(Settings.from_environment().tns)
+
+    def copied_at(self) -> datetime | None:
+        """When that copy was made."""
+        from alerce_dagster.reporting.tns_objects import FILE
+
+        file = Settings.from_environment().tns / FILE
+        return datetime.fromtimestamp(file.stat().st_mtime, UTC) if file.exists() else None
+
+    def send(self, stores: Stores, who: str):
+        """A round at TNS: counts by what became of reports, or in words why nothing was sent.
+
+        Raises
+        ------
+        TnsError, InputError
+            When TNS cannot be asked, or the environment does not say who reports.
+        """
+        from alerce_dagster.reporting.tns import Account, Client, may_send, reporter_of_environment
+        from alerce_dagster.stages.tns_sending import send_reports
+
+        if not may_send():
+            return "dry run: ALERCE_TNS_SEND is not 1, nothing was sent"
+        return send_reports(stores, Client(Account.from_environment()), reporter_of_environment(), who)
 
 
 def champion_folder(settings: Settings, name: str) -> Path | None:

@@ -19,6 +19,7 @@ VERSIONS = {
     "detections": "1",
     "objects": "1",
     "hosts": "1",
+    "candidates": "1",
     "identity": "1",
     "watch_matches": "1",
 }

@@ -1,5 +1,6 @@
 """Candidates: objects that a night's alerts say are of a class, and what each batch of alerts brought."""
 
+from collections.abc import Sequence
 from datetime import date
 
 import sqlalchemy as sa
@@ -18,62 +19,78 @@ STAGES = {
 HOST_COLUMNS = ("catalog", "catalog_id", "host_mag", "separation", "probability", "redshift", "absolute_mag")
 
 
+RULES = "rules"
+"""Stands for a classifier where candidates are asked for: those that the candidate rules let through."""
+
+_SHOWN = (
+    *("mjd", "band", "mag", "mag_err", "positive", "real_bogus", "deep_real_bogus", "ref_distance"),
+    *(f"ps1_{what}_{k}" for k in (1, 2, 3) for what in ("id", "distance", "star_score")),
+    *("gaia_distance", "gaia_mag", "ss_distance"),
+)
+
+
 def candidates(
     connection: Connection, survey: str, classifier: str, class_name: str, night: date, limit: int
 ) -> list[dict]:
     """Objects with an alert of a class in a night (UTC date), whose answer over all alerts still is that class.
 
     Most probable first; each with the candid, epoch, magnitude and nearest Pan-STARRS sources of its last alert of the
-    night, the slowest first rise that the upper limits allow in that band, and its most probable host.
+    night, the slowest first rise that the upper limits allow in that band, its most probable host, and what the rules
+    say. With the classifier RULES, those that the rules let through, by their score as `probability`.
     """
-    objects, current = tables.object_, tables.object_class
-    answer, alert, magstat, host = tables.classification, tables.alert, tables.magstat, tables.host
+    current, judged, answer, alert = tables.object_class, tables.candidate, tables.classification, tables.alert
     start = mjd_of_night(night)
-    tonight = (
-        sa.select(answer.c.oid, sa.func.max(answer.c.candid).label("candid"), sa.func.count().label("n_tonight"))
-        .where(
+    by_rules = classifier == RULES
+    seen = alert if by_rules else answer
+    tonight = sa.select(seen.c.oid, sa.func.max(seen.c.candid).label("candid"), sa.func.count().label("n_tonight"))
+    if by_rules:
+        passing = sa.select(judged.c.oid).where(judged.c.survey == survey, judged.c.passed)
+        tonight = tonight.where(alert.c.survey == survey, alert.c.night == night, alert.c.oid.in_(passing))
+        answers: list[sa.ColumnElement] = [
+            sa.literal(RULES).label("classifier"),
+            sa.literal(class_name).label("class_name"),
+            judged.c.score.label("probability"),
+        ]
+        order = judged.c.score
+    else:
+        tonight = tonight.where(
             answer.c.survey == survey,
             answer.c.classifier == classifier,
             answer.c.class_name == class_name,
             answer.c.mjd >= start,
             answer.c.mjd < start + 1,
         )
-        .group_by(answer.c.oid)
-        .cte("tonight")
-        .prefix_with("MATERIALIZED")
-    )
-    shown: tuple[str, ...] = ("mjd", "band", "mag", "mag_err", "positive", "real_bogus", "deep_real_bogus")
-    shown += (
-        "ref_distance",
-        "ps1_id_1",
-        "ps1_distance_1",
-        "ps1_star_score_1",
-        "ps1_id_2",
-        "ps1_distance_2",
-        "ps1_star_score_2",
-        "ps1_id_3",
-        "ps1_distance_3",
-        "ps1_star_score_3",
-        "gaia_distance",
-        "gaia_mag",
-        "ss_distance",
-    )
+        answers = [current.c[name] for name in ("classifier", "class_name", "probability", "n_alerts")]
+        order = current.c.probability
+    of_night = tonight.group_by(seen.c.oid).cte("tonight").prefix_with("MATERIALIZED")
+    if by_rules:
+        answers.append(of_night.c.n_tonight.label("n_alerts"))
+    chosen = _told(of_night, survey, answers)
+    if not by_rules:
+        same = (current.c.survey == survey) & (current.c.oid == of_night.c.oid) & (current.c.classifier == classifier)
+        chosen = chosen.join(current, same).where(current.c.class_name == class_name)
+    ranked = chosen.order_by(order.desc(), of_night.c.oid).limit(limit)
+    return [dict(row) for row in connection.execute(ranked).mappings()]
+
+
+def _told(tonight: sa.CTE, survey: str, answers: Sequence[sa.ColumnElement]) -> sa.Select:
+    """What is told of the objects of a night, each by its last alert."""
+    objects, alert, magstat = tables.object_, tables.alert, tables.magstat
+    judged, host = tables.candidate, tables.host
     columns = [objects.c[name] for name in ("oid", "ra", "dec", "n_det", "first_mjd", "last_mjd", "any_positive")]
-    chosen = (
+    return (
         sa.select(
             *columns,
-            *[alert.c[name].label(f"alert_{name}") for name in shown],
-            *[current.c[name] for name in ("classifier", "class_name", "probability", "n_alerts")],
+            *[alert.c[name].label(f"alert_{name}") for name in _SHOWN],
+            *answers,
             tonight.c.candid,
             tonight.c.n_tonight,
             magstat.c.dmdt_first,
             *[host.c[name].label(f"host_{name.removeprefix('host_')}") for name in HOST_COLUMNS],
+            judged.c.passed.label("rules_passed"),
+            judged.c.score.label("rules_score"),
         )
         .select_from(tonight)
-        .join(
-            current,
-            (current.c.survey == survey) & (current.c.oid == tonight.c.oid) & (current.c.classifier == classifier),
-        )
         .join(objects, (objects.c.survey == survey) & (objects.c.oid == tonight.c.oid))
         .join(alert, (alert.c.survey == survey) & (alert.c.candid == tonight.c.candid))
         .join(
@@ -82,11 +99,8 @@ def candidates(
             isouter=True,
         )
         .join(host, (host.c.survey == survey) & (host.c.oid == tonight.c.oid), isouter=True)
-        .where(current.c.class_name == class_name)
-        .order_by(current.c.probability.desc(), objects.c.oid)
-        .limit(limit)
+        .join(judged, (judged.c.survey == survey) & (judged.c.oid == tonight.c.oid), isouter=True)
     )
-    return [dict(row) for row in connection.execute(chosen).mappings()]
 
 
 def newest_entry(connection: Connection) -> int:

@@ -25,6 +25,7 @@ STAGES = (
     "classifications",
     "lightcurve_classifications",
     "combined",
+    "candidates",
     "outliers",
     "identity",
     "watch_matches",

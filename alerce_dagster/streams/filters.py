@@ -58,13 +58,27 @@ def passes(expression: str, table: pa.Table) -> pa.Array:
     InputError
         When the expression is not one, names a column that there is not, or compares what cannot be compared.
     """
+    return pc.fill_null(outcomes(expression, table), False)
+
+
+def outcomes(expression: str, table: pa.Table) -> pa.Array:
+    """What the expression says of each row: true, false, or null where a value that it needs is not known.
+
+    Raises as `passes`.
+    """
     value = _Evaluation(expression, table).of(_parsed(expression))
     if isinstance(value, pa.Scalar):
         value = pa.repeat(value, table.num_rows)
     if not pa.types.is_boolean(value.type):
         raise InputError(f"the filter {expression!r} gives {value.type}, not true or false")
-    value = pc.fill_null(value, False)
     return value.combine_chunks() if isinstance(value, pa.ChunkedArray) else value
+
+
+def columns_of(expression: str) -> tuple[str, ...]:
+    """The columns that an expression names, in their order; raises as `passes` where it cannot be read."""
+    names = [node for node in ast.walk(_parsed(expression)) if isinstance(node, ast.Name)]
+    names.sort(key=lambda node: (node.lineno, node.col_offset))
+    return tuple(dict.fromkeys(node.id for node in names if node.id not in _FUNCTIONS))
 
 
 def _parsed(expression: str) -> ast.expr:

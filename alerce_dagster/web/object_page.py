@@ -7,7 +7,7 @@ from markupsafe import Markup
 from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import ledger, queries, tables, triage
-from alerce_dagster.web import charts, model_cards, show
+from alerce_dagster.web import charts, model_cards, show, tns_panel
 from alerce_dagster.web.access import preferred
 from alerce_dagster.web.answers import NotStored
 from alerce_dagster.web.ztf_names import features
@@ -50,6 +50,7 @@ def gather(connection: Connection, survey: str, oid: str) -> dict[str, Any]:
         "feature_rows": stored,
         "evidence": _evidence(history),
         "decisions": triage.decisions(connection, survey, [oid]),
+        "tns": tns_panel.of_object(connection, survey, oid),
         "night": night,
         "complete": ledger.complete(connection, survey, night) if night else None,
         "links": links(oid, found["ra"], found["dec"]),

@@ -13,9 +13,10 @@ from alerce_dagster.classifiers.drift import MIN_LIGHT_CURVES
 from alerce_dagster.classifiers.taxonomy import STAMP_CLASS_MEANING
 from alerce_dagster.settings import dagster_url
 from alerce_dagster.storage import ledger, listings, triage
+from alerce_dagster.storage.candidates import RULES
 from alerce_dagster.storage.candidates import candidates as candidates_of
 from alerce_dagster.storage.listings import Listing
-from alerce_dagster.web import charts, names, nights, object_page, show, skymap
+from alerce_dagster.web import charts, names, nights, object_page, show, skymap, tns_panel
 from alerce_dagster.web import parameters as p
 from alerce_dagster.web.access import Reading, by_weight
 from alerce_dagster.web.answers import BadRequest, NotStored
@@ -260,7 +261,9 @@ def hunter(
         for row in triage.decisions(connection, SURVEY, [row["oid"] for row in rows]):
             decided.setdefault(row["oid"], row)
         complete = ledger.complete(connection, SURVEY, chosen)
+        at_tns = tns_panel.in_words(connection, SURVEY, [row["oid"] for row in rows])
     for row in rows:
+        row["tns"] = at_tns.get(row["oid"])
         row |= {"candid": str(row["candid"])}
         row |= {name: str(row[name] or "") for name in (f"alert_ps1_id_{k}" for k in (1, 2, 3))}
         row["coordinates"] = show.sexagesimal(row["ra"], row["dec"])
@@ -277,7 +280,9 @@ def hunter(
             "limit": limit,
             "classifier": which,
             "class_name": class_name,
-            "choices": sorted({(name, c) for name, of in classes.items() for c in of} | {(which, class_name)}),
+            "choices": sorted(
+                {(name, c) for name, of in classes.items() for c in of} | {(which, class_name), (RULES, "candidate")}
+            ),
             "complete": complete,
             "sky": skymap.draw([(row["oid"], row["ra"], row["dec"], row["probability"]) for row in rows]),
             "needs_token": bool(access.token),

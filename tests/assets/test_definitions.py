@@ -21,6 +21,7 @@ ASSETS = (
     "classifications",
     "lightcurve_classifications",
     "combined",
+    "candidates",
     "outliers",
     "identity",
     "watch_matches",

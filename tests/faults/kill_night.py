@@ -76,6 +76,7 @@ POINTS = (
     Point(f"{_STAGES}.outliers:_scored", "after", 2),
     Point(f"{_STAGES}.combined:_object_rows", "after", 2),
     Point(f"{_STAGES}.features:_rows", "after", 2),  # computed, not written
+    Point(f"{_STAGES}.candidates:_rows", "after", 2),  # judged, in the transaction, not written
     Point("alerce_dagster.cli.run:_summary", "before", 1),
 )
 

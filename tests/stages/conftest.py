@@ -14,10 +14,12 @@ from alerce_dagster.catalogs.in_use import InUse
 from alerce_dagster.classifiers.light_curve_model import LightCurveClassifier
 from alerce_dagster.classifiers.outliers import OutlierModel
 from alerce_dagster.classifiers.stamps import StampClassifier
+from alerce_dagster.reporting import candidate_rules
 from alerce_dagster.stages import Night
 from alerce_dagster.stages.alerts import Ingested, ingest
+from alerce_dagster.stages.candidates import make_candidates
 from alerce_dagster.stages.classifications import CLASSIFIER, make_classifications
-from alerce_dagster.stages.combined import make_combined
+from alerce_dagster.stages.combined import make_combined, rules_hash
 from alerce_dagster.stages.detections import make_detections
 from alerce_dagster.stages.features import make_features
 from alerce_dagster.stages.hosts import make_hosts
@@ -50,6 +52,7 @@ PRODUCTS = (
     tables.classification,
     tables.object_class,
     tables.light_curve_input,
+    tables.candidate,
     tables.outlier,
 )
 # What says when and by whom a row was made, not what it says.
@@ -92,6 +95,8 @@ def run_night(
     make_classifications(night, classifier)
     make_lightcurve_classifications(night, light_curve_classifier())
     make_combined(night, classifier.model_hash, light_curve_classifier())
+    answers = rules_hash(classifier.model_hash, light_curve_classifier().model_hash)
+    make_candidates(night, candidate_rules.load(), answers)
     make_outliers(night, outlier_model())
     make_identity(night)
     make_watch_matches(night)

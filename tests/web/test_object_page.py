@@ -57,6 +57,13 @@ def rows() -> list[tuple[sa.Table, dict]]:
                              "redshift": 0.0421, "redshift_kind": "spectroscopic", "redshift_catalog": "desi",
                              "absolute_mag": -18.9, "luminosity": "plausible", "candidates": [], "snapshots": {},
                              "run_id": "run-1"}),
+        (tables.candidate, key | {"candid": CANDID, "mjd": 60371.3, "passed": True, "score": 0.61, "run_id": "run-1",
+                                  "reasons": {"positive": {"met": None, "counts": True, "facts": {"n_negative": 0}}},
+                                  "rules": "supernovae 1 abc"}),
+        (tables.tns_match, key | {"tns_name": "2024abc", "prefix": "SN", "type": "SN II", "redshift": 0.011,
+                                  "separation": 0.31, "same_name": True, "snapshot": "s", "run_id": "run-1"}),
+        (tables.tns_report, key | {"target": "sandbox", "state": "already_known", "approved_by": "Vera Rubin",
+                                   "attempts": 0, "tns_name": "2024abc", "changed_at": now}),
         (tables.outlier, key | {"top_class": "Transient", "score": 0.93, "baseline": 0.5, "nearest": "SNIa",
                                 "place": [0.0], "mjd": 60371.3, "inputs_hash": "a", "model": "d" * 64,
                                 "run_id": "run-1"}),
@@ -80,10 +87,19 @@ def test_the_page_shows_what_every_stage_knows(whole: TestClient) -> None:
     for expected in (
         "SNIa 70.0%", "One of SNIa, SNII in 90 %", "1.25", "-3.25", "allwise", "J100024.00+021200.0", "W1mag 14.123",
         "the service did not answer", "desi 3962", "0.0421", "plausible", "93.0%", "Undetermined", "no cutout",
+        "SN 2024abc", "SN II, z = 0.0110", "under this name", "already known", "approved by Vera Rubin", "score 0.61",
         "14.4 minutes after the exposure", "/runs/run-1", "c0ffee", str(CANDID),
     ):  # fmt: skip
         assert expected in text, expected
     assert "W2mag" not in text
+
+
+def test_hunter_shows_what_the_rules_let_through(whole: TestClient) -> None:
+    """With how far the report is, whatever the classifiers say."""
+    text = whole.get("/hunter?night=2024-03-02&kind=rules:candidate", headers=HTML).text
+    for expected in (OID, "that the candidate rules let through", "SN 2024abc (SN II), already known (sandbox)"):
+        assert expected in text, expected
+    assert OID not in whole.get("/hunter?night=2024-03-02", headers=HTML).text
 
 
 def test_the_api_tells_the_same(whole: TestClient) -> None:

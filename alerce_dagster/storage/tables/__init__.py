@@ -30,6 +30,12 @@ from alerce_dagster.storage.tables.people import (
     digest_message,
     triage,
 )
+from alerce_dagster.storage.tables.reports import (
+    candidate,
+    tns_event,
+    tns_match,
+    tns_report,
+)
 from alerce_dagster.storage.tables.sky import (
     broker_member,
     broker_object,
@@ -59,6 +65,7 @@ __all__ = [
     "batch",
     "broker_member",
     "broker_object",
+    "candidate",
     "catalog",
     "catalog_backfill",
     "classification",
@@ -82,6 +89,9 @@ __all__ = [
     "outlier",
     "outlier_feedback",
     "quarantine",
+    "tns_event",
+    "tns_match",
+    "tns_report",
     "triage",
     "user_filter",
     "watch_list",

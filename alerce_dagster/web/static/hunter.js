@@ -29,6 +29,8 @@ function facts(row) {
     host: row.host_catalog ? `${row.host_catalog} ${row.host_catalog_id} at ${number(row.host_separation, 2, "″")}, ${number(100 * row.host_probability, 0, "%")}${row.host_redshift == null ? "" : `, z = ${number(row.host_redshift, 4)}, so ${number(row.host_absolute_mag, 1)} mag absolute`}` : "none found",
     ...Object.fromEntries([1, 2, 3].filter((k) => k === 1 || row[`alert_ps1_id_${k}`]).map((k) => [`Pan-STARRS1${k > 1 ? ` (${k})` : ""}`, neighbour(row, k)])),
     Gaia: row.alert_gaia_mag == null ? "–" : `G ${number(row.alert_gaia_mag, 1)} at ${number(row.alert_gaia_distance, 2, "″")}`,
+    TNS: row.tns ?? "nothing known here, no report",
+    rules: row.rules_score == null ? "not looked at" : `${row.rules_passed ? "a candidate" : "no candidate"}, score ${number(row.rules_score, 2)}`,
     "Solar System": row.alert_ss_distance == null ? "nothing known close by" : `known object at ${number(row.alert_ss_distance, 1, "″")}`,
   };
 }
