@@ -1,7 +1,6 @@
 """What light curves and all the evidence say of objects, laid in the outbox in the transaction that stores it."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +8,6 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from alerce_dagster.classifiers.evidence import STAMP_CLASS_OF
 from alerce_dagster.classifiers.light_curve_inputs import INPUTS, MIN_EPOCHS
 from alerce_dagster.classifiers.light_curve_model import Answers, LightCurveClassifier
 from alerce_dagster.stages import Night
@@ -75,37 +73,27 @@ def _light_curve_records(
         }
 
 
-def put_supernovae(night: Night, connection: Connection, batch: Batch, answers: pa.Table, version: str) -> None:
-    """One message for each object of a batch that is most probably a supernova, by all that is known of it.
+def put_candidates(
+    night: Night, connection: Connection, batch: Batch, judged: pa.Table, rules: str, version: str
+) -> None:
+    """One message for each object of a batch that the candidate rules let through.
 
-    `answers` has the columns oid and probabilities (JSON, by class) of the batch's objects. Which of them are
-    candidates is said by `supernova_probability` alone.
+    `judged` has the columns oid, passed, score and sn (probability of all supernova classes together).
     """
-    texts = zip(answers["oid"].to_pylist(), answers["probabilities"].to_pylist(), strict=True)
-    found = {oid: supernova_probability(json.loads(text)) for oid, text in texts}
-    chosen = {oid: p for oid, p in found.items() if p is not None}
+    chosen = {row["oid"]: row for row in judged.select(["oid", "passed", "score", "sn"]).to_pylist() if row["passed"]}
     if not chosen:
         return
     shared = {
-        "classifier_name": "combined",
+        "classifier_name": rules,
         "classifier_version": version,
         "survey": night.survey.name,
         "run_id": night.run_id,
     }
-    out = [
-        Outgoing(oid.encode(), encode("sn_candidates", row | shared | {"probability": chosen[oid]}))
-        for oid, row in _newest_alerts(night, connection, batch, sorted(chosen)).items()
-    ]
+    out = []
+    for oid, row in _newest_alerts(night, connection, batch, sorted(chosen)).items():
+        said = {"probability": chosen[oid]["sn"], "score": chosen[oid]["score"]}
+        out.append(Outgoing(oid.encode(), encode("sn_candidates", row | shared | said)))
     outbox.put(connection, night.survey.name, batch.night, "sn_candidates", batch.batch_id, version, out)
-
-
-def supernova_probability(probabilities: Mapping[str, float]) -> float | None:
-    """Probability of all supernova classes together, or None where another of the stamp's five groups has more."""
-    groups: dict[str, float] = {}
-    for name, p in probabilities.items():
-        group = STAMP_CLASS_OF[name]
-        groups[group] = groups.get(group, 0.0) + p
-    return groups[SUPERNOVA] if groups[SUPERNOVA] == max(groups.values()) else None
 
 
 def _newest_alerts(night: Night, connection: Connection, batch: Batch, oids: list[str]) -> dict[str, dict]:

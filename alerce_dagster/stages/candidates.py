@@ -20,6 +20,7 @@ from alerce_dagster.classifiers.features import galactic_latitude
 from alerce_dagster.reporting import candidate_rules
 from alerce_dagster.reporting.candidate_rules import ANSWERS, FACTS, Rules
 from alerce_dagster.stages import VERSIONS, Night, batches
+from alerce_dagster.stages.answer_messages import put_candidates
 from alerce_dagster.stages.light_curves import constant, oids_of
 from alerce_dagster.storage import ledger, tables
 from alerce_dagster.storage.database import REPLACE, Database
@@ -57,6 +58,8 @@ def make_candidates(night: Night, rules: Rules, answers: str) -> Entry:
                 part = unlooked[start : start + 5_000]
                 connection.execute(table.delete().where(table.c.survey == survey, table.c.oid.in_(part)))
             database.write(connection, table, _rows(judged, night, rules), REPLACE)
+            if night.publishes:
+                put_candidates(night, connection, batch, judged, rules.name, of_stage)
             ledger.record(connection, entry)
         total.add(entry)
         night.progress(STAGE, total.n_in, n_alerts)
@@ -68,13 +71,14 @@ def judge(
 ) -> tuple[pa.Table, list[str]]:
     """What the rules say of stored objects, and the objects that they do not look at.
 
-    The table has `candid`, `mjd` and the columns of `candidate_rules.evaluate`, one row per object in order of oid.
+    The table has `candid`, `mjd`, `sn` and the columns of `candidate_rules.evaluate`, one row per object in order of
+    oid.
     """
     answers = read_answers(database, connection, survey, oids)
     looked = answers.filter(candidate_rules.considered(rules, answers))
     facts = read_facts(database, connection, survey, looked)
     judged = candidate_rules.evaluate(rules, facts)
-    for name in ("candid", "mjd"):
+    for name in ("candid", "mjd", "sn"):
         judged = judged.append_column(name, facts[name])
     return judged, sorted(set(oids) - set(judged["oid"].to_pylist()))
 
@@ -183,6 +187,7 @@ def _count(entry: Entry, alerts: Counter[str], judged: pa.Table, rules: Rules) -
 
 
 def _rows(judged: pa.Table, night: Night, rules: Rules) -> pa.Table:
+    judged = judged.drop_columns("sn")
     values = {"survey": night.survey.name, "rules": rules.identity, "run_id": night.run_id}
     for name, value in values.items():
         judged = judged.append_column(name, constant(value, judged.num_rows))

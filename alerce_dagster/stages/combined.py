@@ -18,7 +18,6 @@ from sqlalchemy.engine import Connection
 from alerce_dagster.classifiers import evidence
 from alerce_dagster.classifiers.light_curve_model import LightCurveClassifier
 from alerce_dagster.stages import Night, batches
-from alerce_dagster.stages.answer_messages import put_supernovae
 from alerce_dagster.stages.light_curves import constant, oids_of, with_night
 from alerce_dagster.storage import ledger, tables, xmatches
 from alerce_dagster.storage.database import REPLACE
@@ -55,8 +54,6 @@ def make_combined(night: Night, stamp_hash: str, light_curves: LightCurveClassif
         with database.writing() as connection:
             database.write(connection, tables.classification, rows, REPLACE)
             database.write(connection, tables.object_class, _object_rows(rows), REPLACE)
-            if night.publishes:
-                put_supernovae(night, connection, batch, rows, version)
             ledger.record(connection, entry)
         total.add(entry)
         night.progress(STAGE, total.n_in, n_alerts)

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from alerce_dagster.reporting.digests import Digest
 from alerce_dagster.reporting.notices import Notice
 from alerce_dagster.storage import queries, tables
-from alerce_dagster.storage.candidates import candidates
+from alerce_dagster.storage.candidates import RULES, candidates
 
 WAITING, SENDING, SENT = "waiting", "sending", "sent"
 LEASE = timedelta(minutes=10)
@@ -26,8 +26,8 @@ _KEY = ("survey", "night", "channel")
 
 
 def best_of_night(connection: Connection, survey: str, night: date, limit: int) -> list[str]:
-    """Objects that a digest tells of, best first: the list of SN Hunter."""
-    return [row["oid"] for row in candidates(connection, survey, "stamp_classifier", "SN", night, limit)]
+    """Objects that a digest tells of, best first: those that the candidate rules let through."""
+    return [row["oid"] for row in candidates(connection, survey, RULES, "SN", night, limit)]
 
 
 def notice_of(connection: Connection, survey: str, oid: str, page: str | None = None) -> Notice | None:

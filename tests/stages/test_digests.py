@@ -29,7 +29,7 @@ EVENING = date.fromisoformat(NIGHT)
 
 @pytest.fixture
 def filled(stores: Stores, tmp_path: Path, home: Path) -> Stores:
-    """Six objects of one night; numbers 1, 2 and 4 are supernovae, number 4 the most probable."""
+    """Six objects of one night; numbers 1, 2 and 4 are candidates, number 4 the best."""
     night = night_of(stores)
     ingest(night, read_places([str(write_packets(tmp_path / "in", [alert(n) for n in range(N)]))]))
     make_detections(night)
@@ -53,6 +53,12 @@ def filled(stores: Stores, tmp_path: Path, home: Path) -> Stores:
             for k in range(N)
         ]
         connection.execute(tables.classification.insert(), rows)
+        judged = [
+            {"survey": "ztf", "oid": row.oid, "candid": row.candid, "mjd": row.mjd, "passed": n in (1, 2, 4)}
+            | {"score": probability[n], "reasons": {}, "rules": "supernovae 1", "run_id": "r"}
+            for n, row in enumerate(alerts)
+        ]
+        connection.execute(tables.candidate.insert(), judged)
     return stores
 
 

@@ -1,6 +1,5 @@
 """Results on Kafka: after their commit, each exactly once, whatever happens to the publisher."""
 
-import json
 import uuid
 from collections import Counter
 from datetime import UTC, date, datetime
@@ -11,11 +10,10 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from alerce_dagster.classifiers import evidence
 from alerce_dagster.classifiers.light_curve_inputs import MIN_EPOCHS
 from alerce_dagster.errors import StreamError
 from alerce_dagster.stages import Night
-from alerce_dagster.stages.answer_messages import put_supernovae, supernova_probability
+from alerce_dagster.stages.answer_messages import put_candidates
 from alerce_dagster.stages.classifications import CLASSIFIER
 from alerce_dagster.stages.lightcurve_classifications import CLASSIFIER as LIGHT_CURVE
 from alerce_dagster.stages.streams import Outlet
@@ -116,40 +114,42 @@ def check_light_curve_answers(stores: Stores, told: list[dict]) -> None:
 
 
 def check_supernovae(stores: Stores, told: list[dict]) -> None:
-    """The objects whose combined answer gives the supernova classes together more than any other group."""
-    answer = tables.object_class.c
+    """The objects that the stored rules let through, with the score and version that are stored."""
+    candidate = tables.candidate.c
     with stores.database.reading() as connection:
-        chosen = sa.select(answer.oid, answer.probabilities).where(answer.classifier == "combined")
-        expected = {oid: p for oid, said in connection.execute(chosen) if (p := supernova_probability(said))}
-    assert {message["oid"]: message["probability"] for message in told} == expected
+        chosen = sa.select(candidate.oid, candidate.score).where(candidate.passed)
+        expected = {oid: score for oid, score in connection.execute(chosen)}
+        version = connection.scalars(
+            sa.select(tables.ledger.c.version).where(tables.ledger.c.stage == "candidates").distinct()
+        ).all()
+    assert {message["oid"]: message["score"] for message in told} == expected
     assert len(told) == len(expected)
+    assert {message["classifier_version"] for message in told} <= set(version)
 
 
 def test_a_supernova_candidate_tells_of_its_newest_alert(stores: Stores, classifier, tmp_path: Path) -> None:
-    """Of two objects with two alerts each, one that is a supernova and one that is not."""
+    """Of two objects with two alerts each, one that the rules let through and one that they do not."""
     night = night_of(stores)
     records = [alert(n, f"ZTF20object{n % 2}", day=0.3 + n / 50, ra=15.0 * (n % 2)) for n in range(4)]
     run_night(night, [write_packets(tmp_path / "in", records)], classifier)
-    nothing = dict.fromkeys(evidence.CLASSES, 0.0)
-    said = [nothing | {"SNIa": 0.7, "SNII": 0.1, "QSO": 0.2}, nothing | {"SNIa": 0.3, "QSO": 0.7}]
-    answers = pa.table({"oid": ["ZTF20object0", "ZTF20object1"], "probabilities": [json.dumps(p) for p in said]})
+    judged = pa.table(
+        {
+            "oid": ["ZTF20object0", "ZTF20object1"],
+            "passed": [True, False],
+            "score": [0.6, 0.9],
+            "sn": [0.8, 0.95],
+        }
+    )
     with stores.database.writing() as connection:
         [batch] = ledger.batches(connection, "ztf", night.night)
-        put_supernovae(night, connection, batch, answers, "rules")
+        put_candidates(night, connection, batch, judged, "supernovae", "supernovae 1 abc")
         [parcel] = outbox.waiting(connection, 10)
     [message] = [messages.decode(each.value) for each in parcel.messages]
     assert (parcel.topic, message["oid"], message["candid"]) == ("sn_candidates", "ZTF20object0", records[2]["candid"])
-    assert message["probability"] == pytest.approx(0.8)
+    assert (message["probability"], message["score"]) == (0.8, 0.6)
+    assert (message["classifier_name"], message["classifier_version"]) == ("supernovae", "supernovae 1 abc")
     assert message["ndet"] >= 2
     assert message["mjd"] == pytest.approx(records[2]["candidate"]["jd"] - 2_400_000.5)
-
-
-def test_the_supernova_classes_count_together() -> None:
-    """Four of them with a fifth each against one class with a quarter; and the other way round."""
-    classes = dict.fromkeys(evidence.CLASSES, 0.0)
-    together = classes | {"SNIa": 0.2, "SNIbc": 0.2, "SNII": 0.2, "SLSN": 0.15, "QSO": 0.25}
-    assert supernova_probability(together) == pytest.approx(0.75)
-    assert supernova_probability(classes | {"SNIa": 0.4, "QSO": 0.3, "AGN": 0.3}) is None
 
 
 def test_published_schemas_are_valid_and_documented() -> None:
