@@ -74,8 +74,9 @@ def _scene(world: World, rng: np.random.Generator, chunk: np.ndarray) -> stamps.
     scale = 10 ** (0.4 * rows["magzpsci"].astype(float))  # DN of magnitude 0
     neighbours = where.neighbours[thing]
     reference = pixels_from_reference(rows["ra"], rows["dec"], rows["ranr"], rows["decnr"])
-    x = np.concatenate([reference[:, :1], neighbours[..., 0]], axis=1)  # east is left
-    y = np.concatenate([-reference[:, 1:], neighbours[..., 1]], axis=1)
+    # As on ZTF's readout channels, columns run west and rows run south.
+    x = np.concatenate([reference[:, :1], neighbours[..., 0]], axis=1)
+    y = np.concatenate([reference[:, 1:], neighbours[..., 1]], axis=1)
     mag = np.concatenate(
         [things.ref_mag[thing, band][:, None], neighbours[..., 2] + 0.6 * (band == 0)[:, None]], axis=1
     )
