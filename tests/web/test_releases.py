@@ -3,13 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
+from playwright.sync_api import Browser, expect
 
 from alerce_dagster.releases.pipeline import process
 from alerce_dagster.simulation.channels import Sky, simulate_channel
 from alerce_dagster.web.app import create_app
+from tests.web.conftest import running
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,33 @@ def test_an_objects_overlay(client) -> None:
     oid = client.get("/ztf/v1/objects?page_size=1").json()["items"][0]["oid"]
     assert client.get(f"/api/v1/objects/{oid}/release").json() == {"items": []}
     assert client.get("/api/v1/objects/ZTF00nothing/release").status_code == 404
+
+
+def test_epochs_of_a_release_are_drawn_among_the_object_s_own(
+    access, browser: Browser, tmp_path: Path, client: TestClient
+) -> None:
+    """A channel one of whose constant stars is moved to the place of an object that has alerts."""
+    item = client.get("/ztf/v1/objects?page_size=1&order_by=ndet").json()["items"][0]
+    table = simulate_channel(Sky(n_objects=200, n_exposures=40)).table
+    for name, value in (("objra", item["meanra"]), ("objdec", item["meandec"])):
+        values = [value, *table[name].to_pylist()[1:]]
+        table = table.set_column(
+            table.schema.get_field_index(name), name, pa.array(values, table.schema.field(name).type)
+        )
+    pq.write_table(table, tmp_path / "channel.parquet")
+    process([tmp_path / "channel.parquet"], tmp_path / "made" / "dr5" / "000600")
+    with running(replace(access, releases=tmp_path / "made")) as url:
+        page = browser.new_page()
+        page.goto(f"{url}/objects/{item['oid']}")
+        page.check("[name=release]")
+        expect(page.locator("#release")).to_contain_text("Data release, recalibrated")
+        expect(page.locator("[name=quantity][value=apparent]")).to_be_checked()
+        [light_curve] = page.request.get(f"{url}/api/v1/objects/{item['oid']}/release").json()["items"]
+        assert sum(light_curve["usable"]) > 0
+        expect(page.locator("#plot .release")).to_have_count(sum(light_curve["usable"]))
+        page.check("[name=quantity][value=difference]")
+        expect(page.locator("#plot .release")).to_have_count(0)
+        page.close()
 
 
 @pytest.mark.parametrize("query", ["", "?ra=10", "?ra=10&dec=100", "?ra=10&dec=1&radius=0", "?ra=10&dec=1&radius=1e9"])

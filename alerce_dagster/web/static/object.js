@@ -3,6 +3,7 @@ import { Plot } from "./plot.js";
 import { frequencies, power } from "./periods.js";
 import { showStamps } from "./stamps.js";
 import { lines, load } from "./models.js";
+import { load as loadRelease, released } from "./release.js";
 
 const data = JSON.parse(document.getElementById("curve").textContent);
 const by = (id) => document.getElementById(id);
@@ -34,7 +35,7 @@ function measure(epoch, quantity) {
 const form = by("controls");
 const say = (epoch, value, error, unit) => [
   `${epoch.band} ${value.toFixed(unit === "mag" ? 3 : 1)}${error ? ` ± ${error.toFixed(unit === "mag" ? 3 : 1)}` : ""} ${unit}`,
-  epoch.type === "limit" ? "upper limit" : epoch.type === "forced" ? "forced photometry" : epoch.positive ? "detection" : "detection, fainter than the reference",
+  epoch.type === "limit" ? "upper limit" : epoch.type === "forced" ? "forced photometry" : epoch.type === "release" ? "data release" : epoch.positive ? "detection" : "detection, fainter than the reference",
   `MJD ${epoch.mjd.toFixed(5)}`, `${utc(epoch.mjd)} UTC`,
 ].join("\n");
 
@@ -42,7 +43,7 @@ function points() {
   const quantity = form.quantity.value;
   const unit = quantity === "flux" ? "µJy" : "mag";
   const period = form.fold.checked ? Number(by("period").value) : null;
-  const epochs = [...(form.limits.checked && quantity === "difference" ? limits : []), ...(form.forced.checked ? forced : []), ...detections];
+  const epochs = [...(form.limits.checked && quantity === "difference" ? limits : []), ...(form.forced.checked ? forced : []), ...(form.release.checked && quantity === "apparent" ? released() : []), ...detections];
   const start = detections[0]?.mjd ?? 0;
   const made = [];
   for (const epoch of epochs) {
@@ -79,6 +80,14 @@ form.addEventListener("change", redraw);
 form.models?.addEventListener("change", async () => {
   by("models").hidden = !form.models.checked;
   if (form.models.checked && await load(data.oid, by("models"))) redraw();
+});
+
+form.release.addEventListener("change", async () => {
+  by("release").hidden = !form.release.checked;
+  if (form.release.checked && await loadRelease(data.oid, by("release"))) {
+    form.quantity.value = "apparent";
+    redraw();
+  }
 });
 
 // Folding: the slider is logarithmic from 0.05 to 500 days.
