@@ -55,6 +55,10 @@ _CHECKS: dict[str, list[tuple[str, str, bool]]] = {
         ("counts_reconcile", "Every light curve was recalibrated or its channel has the reason why not.", True),
         ("errors_are_right", "Constant stars have a reduced chi-square of 1 ± 0.1.", False),
     ],
+    "dr/comparison": [
+        ("counts_reconcile", "Of each class no more is seen than is covered, nor covered than is labelled.", True),
+        ("alerts_agree", "Constant stars are within 0.1 mag of the alerts' references.", False),
+    ],
     "dr/variability": [("counts_reconcile", "Every light curve has an answer or the reason why not.", True)],
     "candidates": [("counts_reconcile", "Every alert's object is a candidate or not, for a reason.", True)],
     "tns_matches": [

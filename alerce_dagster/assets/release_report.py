@@ -10,6 +10,8 @@ from alerce_dagster.releases.light_curves import FILTERS
 from alerce_dagster.releases.summary import Figures, Summary
 from alerce_dagster.releases.variability import FALSE_DISCOVERIES
 
+_AGREE = 0.1  # mag; the two have zero points of their own
+
 
 def lightcurves(summary: Summary) -> dg.MaterializeResult:
     """Of the asset dr/lightcurves."""
@@ -88,6 +90,26 @@ def variability(summary: Summary, p_values: np.ndarray, n_out: int) -> dg.Materi
             "p_values": dg.MetadataValue.md(plots.histogram(p_values, "p-value: flat but for the variables")),
         },
         check_results=[result("counts_reconcile", summary.n_rows == n_out, n_in=summary.n_rows, n_out=n_out)],
+    )
+
+
+def compared(seen: list[Seen], agreements: list[Agreement]) -> dg.MaterializeResult:
+    """Of the asset dr/comparison."""
+    covered, varies, alerted = (sum(getattr(s, n) for s in seen) for n in ("n_covered", "n_variable", "n_alerts"))
+    reconciles = all(max(s.n_release, s.n_variable, s.n_alerts) <= s.n_covered <= s.n_labelled for s in seen)
+    offsets = {FILTERS.get(a.filterid, str(a.filterid)): a.offset for a in agreements}
+    return dg.MaterializeResult(
+        metadata={
+            "n_labelled_covered": covered,
+            "n_variable_in_release": varies,
+            "n_in_alerts": alerted,
+            "n_common_stars": sum(a.n_stars for a in agreements),
+            "report": dg.MetadataValue.md(comparison(seen, agreements)),
+        },
+        check_results=[
+            result("counts_reconcile", reconciles, n_labelled_covered=covered),
+            result("alerts_agree", all(abs(o) < _AGREE for o in offsets.values()), **offsets),
+        ],
     )
 
 

@@ -101,5 +101,31 @@ def variability(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         return release_report.variability(summary, p_values, n_rows(folder / "variability"))
 
 
-ASSETS = (lightcurves, recalibrated, variability)
-"""All of them, in their order."""
+@dg.asset(
+    **_options(
+        "comparison",
+        "What the release and the alert stream see of sources whose class a catalogue knows; whether magnitudes agree.",
+        {"python", "sql"},
+    ),
+    deps=[variability],
+)
+def comparison(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """Compare the field with the stored objects and alerts, and the local catalogues."""
+    from alerce_dagster.assets import release_report
+    from alerce_dagster.catalogs.library import Library
+    from alerce_dagster.resources import open_database
+    from alerce_dagster.settings import Settings
+    from alerce_dagster.stages.release_comparison import compare
+
+    settings = Settings.from_environment()
+    with explained():
+        seen, agreements = compare(
+            open_database(settings), Library(settings.catalogs), settings.releases / context.partition_key
+        )
+        return release_report.compared(seen, agreements)
+
+
+PRODUCTS = (lightcurves, recalibrated, variability)
+"""What a field is made into, in their order."""
+ASSETS = (*PRODUCTS, comparison)
+"""All; the comparison is made when it is asked for, since alerts and catalogues come at other times."""

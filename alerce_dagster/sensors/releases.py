@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from alerce_dagster.assets.releases import ASSETS, JOB, PARTITIONS
+from alerce_dagster.assets.releases import JOB, PARTITIONS, PRODUCTS
 from alerce_dagster.releases.files import FieldFiles, fields_in
 from alerce_dagster.settings import Settings, releases_source
 
@@ -20,7 +20,7 @@ _ON = bool(os.environ.get("ALERCE_RELEASES"))
 
 release_field = dg.define_asset_job(
     JOB,
-    selection=dg.AssetSelection.assets(*ASSETS),
+    selection=dg.AssetSelection.assets(*PRODUCTS),
     description="One field of a data release: its light curves loaded, recalibrated and tested for variability.",
     tags={"alerce/kind": "release"},
 )

@@ -7,10 +7,13 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
-from alerce_dagster.assets.releases import JOB, PARTITIONS
+from alerce_dagster.assets.releases import ASSETS, JOB, PARTITIONS, comparison
 from alerce_dagster.definitions import build_defs
 from alerce_dagster.sensors.releases import release_files, unfinished_releases
+from alerce_dagster.settings import Settings
 from alerce_dagster.simulation.channels import Sky, simulate_channel
+from alerce_dagster.storage import schema
+from alerce_dagster.storage.database import Database
 
 
 @pytest.fixture
@@ -58,6 +61,12 @@ def test_files_become_partitions_runs_and_products(folder: Path, home: Path, tmp
         passed = {(e.asset_key.path[-1], e.check_name): e.passed for e in done.get_asset_check_evaluations()}
         assert passed.pop(("lightcurves", "files_readable")) is False
         assert all(passed.values())
+        # With nothing stored and no catalogue there is nothing to compare with, and it says so.
+        schema.upgrade(Database(Settings.from_environment().database_url))
+        compared = dg.materialize(ASSETS, selection=[comparison], instance=instance, partition_key="dr5/000600")
+        [event] = compared.get_asset_materialization_events()
+        assert event.materialization.metadata["n_labelled_covered"].value == 0
+        assert "| class | labelled |" in event.materialization.metadata["report"].value
         assert (home / "releases" / "dr5" / "000600" / "variability" / "hats.properties").exists()
         assert isinstance(unfinished_releases(dg.build_schedule_context(instance)), dg.SkipReason)
         arrive(folder, seed=2, age=1.1e9)
