@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import tables
 from alerce_dagster.storage.listings import mjd_of_night
+from alerce_dagster.storage.queries import rare
 
 # The stage whose ledger entry says that a classifier has answered about a batch.
 STAGES = {
@@ -45,7 +46,9 @@ def candidates(
     tonight = sa.select(seen.c.oid, sa.func.max(seen.c.candid).label("candid"), sa.func.count().label("n_tonight"))
     if by_rules:
         passing = sa.select(judged.c.oid).where(judged.c.survey == survey, judged.c.passed)
-        tonight = tonight.where(alert.c.survey == survey, alert.c.night == night, alert.c.oid.in_(passing))
+        tonight = tonight.where(
+            alert.c.survey == survey, rare(connection, alert.c.night == night), alert.c.oid.in_(passing)
+        )
         answers: list[sa.ColumnElement] = [
             sa.literal(RULES).label("classifier"),
             sa.literal(class_name).label("class_name"),

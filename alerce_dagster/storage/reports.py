@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from alerce_dagster.reporting import states
 from alerce_dagster.storage import tables
+from alerce_dagster.storage.queries import rare
 
 
 class Overtaken(Exception):
@@ -117,7 +118,7 @@ def matches(connection: Connection, survey: str, oids: Sequence[str]) -> dict[st
 def candidates_of_night(connection: Connection, survey: str, night: date, *, passed: bool = True) -> list[dict]:
     """Objects with an alert in a night that the rules judge candidates (or have looked at), best first."""
     table, alert = tables.candidate, tables.alert
-    tonight = sa.select(alert.c.oid).where(alert.c.survey == survey, alert.c.night == night)
+    tonight = sa.select(alert.c.oid).where(alert.c.survey == survey, rare(connection, alert.c.night == night))
     chosen = sa.select(table).where(table.c.survey == survey, table.c.oid.in_(tonight))
     if passed:
         chosen = chosen.where(table.c.passed)

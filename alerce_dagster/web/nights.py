@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import latency, ledger, listings, tables
+from alerce_dagster.storage.queries import rare
 
 
 def newest(connection: Connection, survey: str, limit: int = 60) -> list[date]:
@@ -99,7 +100,7 @@ def figures(connection: Connection, survey: str, night: date, kept: Kept) -> dic
 def outliers(connection: Connection, survey: str, night: date, limit: int) -> list[dict[str, Any]]:
     """The objects with an alert in the night that are least like the labelled ones of their class, oddest first."""
     odd, alert = tables.outlier.c, tables.alert.c
-    tonight = sa.select(alert.oid).where(alert.survey == survey, alert.night == night)
+    tonight = sa.select(alert.oid).where(alert.survey == survey, rare(connection, alert.night == night))
     chosen = sa.select(odd.oid, odd.top_class, odd.score, odd.nearest)
     chosen = chosen.where(odd.survey == survey, odd.oid.in_(tonight)).order_by(odd.score.desc(), odd.oid)
     return [dict(row) for row in connection.execute(chosen.limit(limit)).mappings()]

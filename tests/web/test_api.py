@@ -428,7 +428,7 @@ READING = [
     "/api/v1/nights/{night}", "/api/v1/nights/{night}/candidates", "/api/v1/nights/{night}/latency", "/api/v1/nights",
     "/object_api/list_objects?survey=ztf", "/lightcurve_api/lightcurve?oid={oid}&survey_id=ztf",
     "/lightcurve_api/conesearch/objects_by_oid?oid={oid}&survey_id=ztf", "/get_avro?candid={candid}",
-    "/objects/{oid}", "/explorer?class=SN&probability=0.1", "/hunter", "/",
+    "/objects/{oid}", "/explorer?class=SN&probability=0.1", "/hunter", "/hunter?classifier=rules", "/",
 ]  # fmt: skip
 
 
