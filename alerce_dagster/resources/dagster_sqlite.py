@@ -16,6 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
+from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
 from dagster._core.storage.runs import SqliteRunStorage
 from sqlalchemy.engine import Connection
 
@@ -39,7 +40,9 @@ class EventLog(ConsolidatedSqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
         super().__init__(base_dir, inst_data)
         # Dagster takes a file that is there for a whole one; a kill or a full disk may have left half of its tables.
-        self._init_db()
+        # Only then: it notes no version that would tell the second time, and Alembic is not for two threads at once.
+        if set(SqlEventLogStorageMetadata.tables) - set(sa.inspect(_engine(self._conn_string)).get_table_names()):
+            self._init_db()
 
     @cache  # noqa: B019  (one storage per process)
     def has_table(self, table_name: str) -> bool:

@@ -3,6 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 
@@ -23,3 +24,10 @@ def test_half_made_event_log_is_completed(tmp_path: Path) -> None:
     with closing(sa.create_engine(f"sqlite:///{half}").connect()) as connection:
         assert set(sa.inspect(connection).get_table_names()) == tables
     assert log.all_asset_keys() == []
+
+
+def test_a_whole_event_log_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each sensor opens it in a thread of its own, and Alembic, which makes it, is not for two threads at once."""
+    EventLog(str(tmp_path))
+    monkeypatch.setattr(EventLog, "_init_db", lambda _: pytest.fail("made again"))
+    assert EventLog(str(tmp_path)).all_asset_keys() == []
