@@ -13,6 +13,7 @@ from alerce_dagster.classifiers.light_curve_model import Answers, LightCurveClas
 from alerce_dagster.stages import Night
 from alerce_dagster.stages.light_curves import StoredLightCurves
 from alerce_dagster.storage import outbox, tables
+from alerce_dagster.storage.database import rare
 from alerce_dagster.storage.ledger import Batch
 from alerce_dagster.storage.outbox import Outgoing
 from alerce_dagster.streams.messages import encode
@@ -106,6 +107,6 @@ def _newest_alerts(night: Night, connection: Connection, batch: Batch, oids: lis
     )
     joined = object_.join(alert, (alert.c.survey == object_.c.survey) & (alert.c.oid == object_.c.oid))
     wanted = sa.select(*columns).select_from(joined)
-    wanted = wanted.where(alert.c.survey == night.survey.name, alert.c.batch_id == batch.batch_id)
+    wanted = wanted.where(alert.c.survey == night.survey.name, rare(connection, alert.c.batch_id == batch.batch_id))
     rows = night.stores.database.select_by(connection, wanted, alert.c.oid, oids)
     return {row.oid: dict(row._mapping) for row in sorted(rows, key=lambda row: (row.mjd, row.candid))}

@@ -15,7 +15,7 @@ from alerce_dagster.stages import Night, batches
 from alerce_dagster.stages.stamps import read_stamps
 from alerce_dagster.stages.streams import put_results
 from alerce_dagster.storage import ledger, tables
-from alerce_dagster.storage.database import REPLACE, to_arrow
+from alerce_dagster.storage.database import REPLACE, rare, to_arrow
 from alerce_dagster.storage.ledger import Batch, Entry
 from alerce_dagster.surveys.tables import ALERTS
 
@@ -49,7 +49,7 @@ def _alerts(night: Night, connection: Connection, batch: Batch) -> pa.Table:
     """A batch's alerts in the order of its packet file."""
     alert = tables.alert
     chosen = sa.select(*[alert.c[name] for name in ALERTS.names]).where(
-        alert.c.survey == night.survey.name, alert.c.batch_id == batch.batch_id
+        alert.c.survey == night.survey.name, rare(connection, alert.c.batch_id == batch.batch_id)
     )
     return to_arrow(connection.execute(chosen.order_by(alert.c.file_row)), ALERTS)
 

@@ -28,7 +28,7 @@ from alerce_dagster.lightcurves.features.batch import LIMIT_COLUMNS, OBSERVATION
 from alerce_dagster.lightcurves.tables import CORRECTION
 from alerce_dagster.stages import Night, batches
 from alerce_dagster.storage import ledger, tables, xmatches
-from alerce_dagster.storage.database import REPLACE
+from alerce_dagster.storage.database import REPLACE, rare
 from alerce_dagster.storage.ledger import Batch as Packets
 from alerce_dagster.storage.ledger import Entry
 from alerce_dagster.surveys.tables import ALERTS, DETECTIONS, FORCED_PHOTOMETRY, NON_DETECTIONS
@@ -73,7 +73,9 @@ def decoded(blob: bytes) -> np.ndarray:
 def _alerts_by_object(connection: Connection, batch: Packets) -> Counter[str]:
     """How many of a batch's alerts each object has."""
     alert = tables.alert
-    mine = sa.select(alert.c.oid).where(alert.c.survey == batch.survey, alert.c.batch_id == batch.batch_id)
+    mine = sa.select(alert.c.oid).where(
+        alert.c.survey == batch.survey, rare(connection, alert.c.batch_id == batch.batch_id)
+    )
     return Counter(connection.scalars(mine))
 
 

@@ -17,7 +17,7 @@ from alerce_dagster.catalogs.hosts import associate
 from alerce_dagster.catalogs.schemas import TRANSIENTS
 from alerce_dagster.stages import VERSIONS, Night, batches
 from alerce_dagster.storage import Stores, ledger, tables
-from alerce_dagster.storage.database import REPLACE, to_arrow
+from alerce_dagster.storage.database import REPLACE, rare, to_arrow
 
 STAGE = "hosts"
 _KEPT = 5  # candidates told beside the host
@@ -41,7 +41,9 @@ def make_hosts(night: Night, galaxies: GalaxyCatalogues) -> ledger.Entry:
         if galaxies.catalogues:
             with night.stores.database.reading() as connection:
                 alert, survey = tables.alert, night.survey.name
-                mine = sa.select(alert.c.oid).where(alert.c.survey == survey, alert.c.batch_id == batch.batch_id)
+                mine = sa.select(alert.c.oid).where(
+                    alert.c.survey == survey, rare(connection, alert.c.batch_id == batch.batch_id)
+                )
                 objects = read_transients(night.stores, connection, survey, sorted(set(connection.scalars(mine))))
             rows = find_hosts(objects, galaxies, survey, night.run_id)
             entry.details.update(_counted(rows))

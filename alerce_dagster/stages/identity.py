@@ -13,7 +13,7 @@ from alerce_dagster.classifiers.stamps import EPHEMERIS_RADIUS
 from alerce_dagster.stages import VERSIONS, Night, batches
 from alerce_dagster.stages.classifications import CLASSIFIER
 from alerce_dagster.storage import identity, ledger, tables
-from alerce_dagster.storage.database import to_arrow
+from alerce_dagster.storage.database import rare, to_arrow
 from alerce_dagster.storage.ledger import Batch, Entry
 
 STAGE = "identity"
@@ -36,7 +36,7 @@ def make_identity(night: Night) -> Entry:
 
 def _update(night: Night, connection: Connection, batch: Batch) -> Entry:
     survey, alert = night.survey.name, tables.alert
-    mine = sa.select(alert.c.oid).where(alert.c.survey == survey, alert.c.batch_id == batch.batch_id)
+    mine = sa.select(alert.c.oid).where(alert.c.survey == survey, rare(connection, alert.c.batch_id == batch.batch_id))
     n_alerts: dict[str, int] = {}
     for oid in connection.scalars(mine):
         n_alerts[oid] = n_alerts.get(oid, 0) + 1

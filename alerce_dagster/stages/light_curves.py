@@ -14,7 +14,7 @@ from alerce_dagster.lightcurves.features.batch import Batch
 from alerce_dagster.lightcurves.tables import CORRECTION
 from alerce_dagster.stages import Night
 from alerce_dagster.storage import tables
-from alerce_dagster.storage.database import Database
+from alerce_dagster.storage.database import Database, rare
 from alerce_dagster.storage.ledger import Batch as StoredBatch
 from alerce_dagster.surveys.tables import ALERTS, DETECTIONS, FORCED_PHOTOMETRY, NON_DETECTIONS
 
@@ -37,7 +37,9 @@ class StoredLightCurves:
 def oids_of(connection: Connection, batch: StoredBatch) -> list[str]:
     """Object of every alert of a batch, one entry per alert."""
     alert = tables.alert
-    mine = sa.select(alert.c.oid).where(alert.c.survey == batch.survey, alert.c.batch_id == batch.batch_id)
+    mine = sa.select(alert.c.oid).where(
+        alert.c.survey == batch.survey, rare(connection, alert.c.batch_id == batch.batch_id)
+    )
     return list(connection.scalars(mine))
 
 

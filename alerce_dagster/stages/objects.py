@@ -12,7 +12,7 @@ from alerce_dagster.lightcurves.statistics import object_statistics
 from alerce_dagster.lightcurves.tables import CORRECTION
 from alerce_dagster.stages import VERSIONS, Night, batches
 from alerce_dagster.storage import ledger, tables
-from alerce_dagster.storage.database import REPLACE, Database
+from alerce_dagster.storage.database import REPLACE, Database, rare
 from alerce_dagster.storage.ledger import Batch, Entry
 from alerce_dagster.storage.queries import healpix_cells
 from alerce_dagster.surveys.tables import ALERTS, DETECTIONS, FORCED_PHOTOMETRY, NON_DETECTIONS
@@ -37,7 +37,7 @@ def make_objects(night: Night) -> Entry:
 def _recompute(night: Night, connection: Connection, batch: Batch) -> Entry:
     database, survey = night.stores.database, night.survey.name
     alert = tables.alert
-    mine = sa.select(alert.c.oid).where(alert.c.survey == survey, alert.c.batch_id == batch.batch_id)
+    mine = sa.select(alert.c.oid).where(alert.c.survey == survey, rare(connection, alert.c.batch_id == batch.batch_id))
     oids = sorted(set(connection.scalars(mine)))
 
     def stored(table: sa.Table, schema: pa.Schema, extra: tuple[str, ...] = ()) -> pa.Table:

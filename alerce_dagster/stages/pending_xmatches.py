@@ -19,6 +19,7 @@ from alerce_dagster.stages.xmatches import (
     store,
 )
 from alerce_dagster.storage import Stores, ledger, tables, xmatches
+from alerce_dagster.storage.database import rare
 from alerce_dagster.storage.ledger import Entry
 from alerce_dagster.storage.xmatches import PENDING
 
@@ -72,7 +73,7 @@ def _settle(connection: Connection, survey: str, completed: set[str]) -> None:
 def _states(connection: Connection, survey: str, row: sa.RowMapping, names: set[str]) -> list:
     """What is stored now of the objects of an entry's batch, for the catalogues the entry speaks of."""
     alert, state = tables.alert, tables.xmatch_state
-    mine = sa.select(alert.c.oid).where(alert.c.survey == survey, alert.c.batch_id == row["batch_id"])
+    mine = sa.select(alert.c.oid).where(alert.c.survey == survey, rare(connection, alert.c.batch_id == row["batch_id"]))
     columns = [state.c[name] for name in ("catalog", "oid", "state", "n_matches", "reason")]
     chosen = sa.select(*columns).where(state.c.survey == survey, state.c.catalog.in_(names), state.c.oid.in_(mine))
     return [tuple(found) for found in connection.execute(chosen.order_by(state.c.oid, state.c.catalog))]

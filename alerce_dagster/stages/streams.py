@@ -18,7 +18,7 @@ from alerce_dagster.errors import StreamError
 from alerce_dagster.lightcurves.tables import OBJECTS
 from alerce_dagster.stages import Night
 from alerce_dagster.storage import Stores, filters, ledger, outbox, tables
-from alerce_dagster.storage.database import to_arrow
+from alerce_dagster.storage.database import rare, to_arrow
 from alerce_dagster.storage.ledger import Batch
 from alerce_dagster.storage.outbox import Outgoing
 from alerce_dagster.streams.cluster import Cluster
@@ -106,7 +106,7 @@ def products(
     chosen = (
         sa.select(*columns)
         .select_from(joined)
-        .where(alert.c.survey == night.survey.name, alert.c.batch_id == batch.batch_id)
+        .where(alert.c.survey == night.survey.name, rare(connection, alert.c.batch_id == batch.batch_id))
         .order_by(alert.c.file_row)
     )
     table = to_arrow(connection.execute(chosen), pa.schema(fields))

@@ -14,7 +14,7 @@ from alerce_dagster.reporting.matching import WATCHED, Targets, match
 from alerce_dagster.stages import VERSIONS, Night, batches
 from alerce_dagster.stages.classifications import CLASSIFIER
 from alerce_dagster.storage import ledger, outbox, tables, watch
-from alerce_dagster.storage.database import Database, to_arrow
+from alerce_dagster.storage.database import Database, rare, to_arrow
 from alerce_dagster.storage.ledger import Batch, Entry
 from alerce_dagster.storage.outbox import Outgoing
 from alerce_dagster.streams.messages import encode
@@ -93,7 +93,7 @@ def _alerts(night: Night, connection: Connection, batch: Batch) -> pa.Table:
     same = (answer.c.survey == alert.c.survey) & (answer.c.oid == alert.c.oid) & (answer.c.classifier == CLASSIFIER)
     columns = [(answer if name in ("class_name", "probability", "model") else alert).c[name] for name in WATCHED.names]
     chosen = sa.select(*columns).select_from(alert.outerjoin(answer, same))
-    chosen = chosen.where(alert.c.survey == night.survey.name, alert.c.batch_id == batch.batch_id)
+    chosen = chosen.where(alert.c.survey == night.survey.name, rare(connection, alert.c.batch_id == batch.batch_id))
     return to_arrow(connection.execute(chosen.order_by(alert.c.file_row)), WATCHED)
 
 

@@ -20,7 +20,7 @@ from alerce_dagster.catalogs.in_use import InUse
 from alerce_dagster.errors import StoreError
 from alerce_dagster.stages import Night, batches
 from alerce_dagster.storage import Stores, ledger, tables, xmatches
-from alerce_dagster.storage.database import to_arrow
+from alerce_dagster.storage.database import rare, to_arrow
 from alerce_dagster.storage.ledger import Entry
 from alerce_dagster.storage.xmatches import MATCHED, MISS, OUTSIDE, PENDING
 
@@ -70,7 +70,7 @@ def make_xmatches(night: Night, catalogues: InUse) -> Entry:
 def alerts_of(connection: Connection, survey: str, batch_id: str) -> Counter[str]:
     """The objects of a batch, with their number of alerts in it."""
     alert = tables.alert
-    chosen = sa.select(alert.c.oid).where(alert.c.survey == survey, alert.c.batch_id == batch_id)
+    chosen = sa.select(alert.c.oid).where(alert.c.survey == survey, rare(connection, alert.c.batch_id == batch_id))
     return Counter(connection.scalars(chosen))
 
 

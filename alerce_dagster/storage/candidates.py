@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import tables
+from alerce_dagster.storage.database import rare
 from alerce_dagster.storage.listings import mjd_of_night
-from alerce_dagster.storage.queries import rare
 
 # The stage whose ledger entry says that a classifier has answered about a batch.
 STAGES = {

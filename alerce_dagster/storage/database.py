@@ -198,6 +198,13 @@ class Database:
         return to_arrow(rows, schema)
 
 
+def rare(connection: Connection, condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """A condition that few rows meet. SQLite keeps no statistics and has to be told, or it may rather read a whole
+    survey in the order of a key that begins with it; PostgreSQL knows.
+    """
+    return sa.func.unlikely(condition) if connection.dialect.name == "sqlite" else condition
+
+
 def to_arrow(rows: Iterable[Sequence], schema: pa.Schema) -> pa.Table:
     """Query rows, in the order of the schema's fields, as an Arrow table."""
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)

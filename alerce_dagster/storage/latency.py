@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import tables
-from alerce_dagster.storage.queries import rare
+from alerce_dagster.storage.database import rare
 
 MOMENTS = ("exposed", "distributed", "stored", "classified", "published")
 STEPS = (

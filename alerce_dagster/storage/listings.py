@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import tables
-from alerce_dagster.storage.queries import HEALPIX_ORDER, as_dicts, rare
+from alerce_dagster.storage.database import rare
+from alerce_dagster.storage.queries import HEALPIX_ORDER, as_dicts
 
 Range = tuple[float | None, float | None]
 

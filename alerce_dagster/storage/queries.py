@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from alerce_dagster.errors import InputError
 from alerce_dagster.storage import Stores, tables
+from alerce_dagster.storage.database import rare
 
 HEALPIX_ORDER = 29
 PROVENANCE = ("candid", "mjd", "band", "night", "batch_id", "file_row", "content_hash", "schema_version")
@@ -94,13 +95,6 @@ def detections(connection: Connection, survey: str, oid: str) -> list[dict]:
         .order_by(table.c.mjd, table.c.candid)
     )
     return as_dicts(connection.execute(chosen))
-
-
-def rare(connection: Connection, condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """A condition that few rows meet. SQLite keeps no statistics and has to be told, or it may rather read a whole
-    survey in the order of a key that begins with it; PostgreSQL knows.
-    """
-    return sa.func.unlikely(condition) if connection.dialect.name == "sqlite" else condition
 
 
 def rows_of(connection: Connection, table: sa.Table, survey: str, oid: str) -> list[dict]:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from alerce_dagster.reporting import states
 from alerce_dagster.storage import tables
-from alerce_dagster.storage.queries import rare
+from alerce_dagster.storage.database import rare
 
 
 class Overtaken(Exception):

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alerce_dagster.storage import latency, ledger, listings, tables
-from alerce_dagster.storage.queries import rare
+from alerce_dagster.storage.database import rare
 
 
 def newest(connection: Connection, survey: str, limit: int = 60) -> list[date]:
