@@ -18,7 +18,7 @@ from alerce_dagster.sensors.releases import release_field, release_files, unfini
 from alerce_dagster.sensors.retention import daily_retention, retention
 from alerce_dagster.sensors.stream import stream_sensor
 from alerce_dagster.sensors.summary import daily_summary, summary_job
-from alerce_dagster.sensors.tns import hourly_replies, morning_reports, tns_job, tns_replies
+from alerce_dagster.sensors.tns import ask_for_replies, morning_reports, tns_job, tns_replies
 from alerce_dagster.stages import no_progress
 
 SURVEYS = ("ztf",)
@@ -62,7 +62,7 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
         ],
         schedules=[
             daily_retention,
-            hourly_replies,
+            ask_for_replies,
             unfinished_releases,
             *(schedule(survey) for survey in SURVEYS for schedule in (daily_summary, morning_reports)),
         ],

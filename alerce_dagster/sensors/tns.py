@@ -61,7 +61,7 @@ def tns_replies() -> None:
     send_and_ask()
 
 
-hourly_replies = dg.ScheduleDefinition(
+ask_for_replies = dg.ScheduleDefinition(
     job=tns_replies,
     cron_schedule="*/10 * * * *",  # an approved report has its answer within the hour, and TNS takes some minutes
     execution_timezone="UTC",
