@@ -5,7 +5,8 @@ come while the one before was worked on: that is what keeps it from falling behi
 
 What a portion needs until its first answer is out is done at once. What takes longer or asks others (catalogues, light
 curves, lists) follows in a thread of its own, for the portions that are so far: it does not hold up the next
-portion. Should it fall far behind, the stream waits for it, and a run ends when it is done.
+portion, and does not begin while more alerts wait than were read. Should it fall far behind, it begins all the same;
+should it fall further behind, the stream waits for it. A run ends when it is done.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -52,7 +53,8 @@ def take_stream(
             for name, stage in (at_once or {}).items():
                 with spent.on(name):
                     stage(night)
-            following.take(entry.batch_id for entry in entries if entry.night == night.night)
+            mine = [entry.batch_id for entry in entries if entry.night == night.night]
+            following.take(mine, more_waits=portion.full)
     return result
 
 
@@ -74,10 +76,13 @@ class Following:
     def __enter__(self) -> "Following":
         return self
 
-    def take(self, batch_ids: Iterable[str | None]) -> None:
-        """Note batches that are so far; all that have been noted are worked on as soon as the thread is free."""
+    def take(self, batch_ids: Iterable[str | None], *, more_waits: bool = False) -> None:
+        """Note batches that are so far; all that have been noted are worked on when the thread is free and no alert
+        waits for its first answer.
+        """
         self._ready.update(filter(None, batch_ids))
-        if self._work is None or self._work.done() or len(self._ready) >= MOST_BEHIND:
+        free = self._work is None or self._work.done()
+        if len(self._ready) >= MOST_BEHIND or (free and not more_waits):
             self._next()
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -14,9 +14,9 @@ from alerce_dagster.catalogs.pairs import SortedPositions
 from alerce_dagster.classifiers.labelled_light_curves import CLASS_OF
 from alerce_dagster.releases.comparison import Agreement, Seen, alerts_against_release, seen_by_class
 from alerce_dagster.stages.labels import TYPE_COLUMNS, finest
-from alerce_dagster.storage import listings, tables
+from alerce_dagster.storage import tables
+from alerce_dagster.storage.cones import Cone, cone_ranges
 from alerce_dagster.storage.database import Database
-from alerce_dagster.storage.listings import Cone
 
 _COVERED = 60.0  # arcsec: a place with a light curve this near is within the release's coverage
 _AT_THE_SOURCE = 0.5  # arcsec: an alert this near to its reference source is the source's
@@ -83,7 +83,7 @@ def _footprint(ra: np.ndarray, dec: np.ndarray) -> Cone:
 def _alerts(database: Database, survey: str, field: Cone) -> pa.Table:
     """Of each object in the cone the newest alert of each band, with the object's place."""
     object_, alert = tables.object_, tables.alert
-    cells = listings.cone_ranges(field)
+    cells = cone_ranges(field)
     inside = sa.or_(*[object_.c.healpix.between(first, last) for first, last in cells])
     same = (alert.c.survey == object_.c.survey) & (alert.c.oid == object_.c.oid)
     chosen = (

@@ -4,7 +4,6 @@ A listing is a table of questions; `page` turns it into one statement. Which nam
 read from text, is not decided here.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,9 +12,10 @@ from functools import lru_cache
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from alerce_dagster.storage import tables
+from alerce_dagster.storage import cones, tables
+from alerce_dagster.storage.cones import Cone
 from alerce_dagster.storage.database import rare
-from alerce_dagster.storage.queries import HEALPIX_ORDER, as_dicts
+from alerce_dagster.storage.queries import as_dicts
 
 Range = tuple[float | None, float | None]
 
@@ -25,17 +25,7 @@ OBJECT_COLUMNS = tuple(column.name for column in _OBJECT.columns if column.name 
 _NEVER_NULL = ("oid", "n_det", "first_mjd", "last_mjd", "delta_mjd", "probability", "separation")
 _FEW = 5_000  # rows that are sorted in some milliseconds
 _EVERYTHING = 2**62
-_ARCSEC = 206_264.80624709636  # in a radian
 ORDERS = (*OBJECT_COLUMNS, "class_name", "probability", "separation")
-
-
-@dataclass(frozen=True)
-class Cone:
-    """Everything within `radius` arcsec of a position in degrees, ICRS."""
-
-    ra: float
-    dec: float
-    radius: float
 
 
 @dataclass(frozen=True)
@@ -70,9 +60,12 @@ def page(connection: Connection, listing: Listing) -> list[dict]:
     """
     if _by_answers_alone(listing):
         return _page_of_answers(connection, listing)
-    statement, columns = _statement(listing, wide=_wide(connection, listing))
-    key = _CLASS.c.oid if listing.order_by == "probability" else _OBJECT.c.oid
-    rows = as_dicts(connection.execute(_paged(statement, listing, columns[listing.order_by], key)))
+    if listing.cone and _by_place_alone(listing):
+        rows = cones.nearest(connection, listing.survey, listing.cone, OBJECT_COLUMNS, listing.limit, listing.offset)
+    else:
+        statement, columns = _statement(listing, wide=_wide(connection, listing))
+        key = _CLASS.c.oid if listing.order_by == "probability" else _OBJECT.c.oid
+        rows = as_dicts(connection.execute(_paged(statement, listing, columns[listing.order_by], key)))
     if listing.classifier and rows and "class_name" not in rows[0]:
         given = _answers(connection, listing, [row["oid"] for row in rows])
         rows = [row | given.get(row["oid"], dict.fromkeys(CLASS_COLUMNS)) for row in rows]
@@ -94,9 +87,19 @@ def _sorted(statement: sa.Select, listing: Listing, by: sa.ColumnElement, key: s
 
 def _by_answers_alone(listing: Listing) -> bool:
     """Whether nothing of the objects themselves decides which they are, or in what order."""
-    ranges = [*_within(_OBJECT.c.n_det, listing.n_det), *_within(_OBJECT.c.first_mjd, listing.first_mjd)]
-    ranges += _within(_OBJECT.c.last_mjd, listing.last_mjd)
-    return listing.order_by == "probability" and not (listing.cone or listing.oids or ranges)
+    return listing.order_by == "probability" and not (listing.cone or listing.oids or _ranges(listing))
+
+
+def _by_place_alone(listing: Listing) -> bool:
+    """Whether nothing but where objects are decides which they are, and in what order."""
+    if listing.every_classifier or len(_about_answers(listing)) > 1 + bool(listing.classifier):
+        return False
+    return listing.order_by == "separation" and not (listing.descending or listing.oids or _ranges(listing))
+
+
+def _ranges(listing: Listing) -> list[sa.ColumnElement[bool]]:
+    spans = ("n_det", listing.n_det), ("first_mjd", listing.first_mjd), ("last_mjd", listing.last_mjd)
+    return [condition for name, span in spans for condition in _within(_OBJECT.c[name], span)]
 
 
 def _page_of_answers(connection: Connection, listing: Listing) -> list[dict]:
@@ -181,7 +184,7 @@ def _statement(
     source: sa.FromClause = _OBJECT
     conditions = [objects.survey == listing.survey]
     if listing.cone:
-        near = _near(listing.cone)
+        near = cones.near(listing.cone)
         source = near.join(_OBJECT, (objects.survey == near.c.survey) & (objects.oid == near.c.oid))
         columns["separation"] = near.c.separation
     ranked = listing.order_by == "probability" and not counting
@@ -227,65 +230,6 @@ def _like(column: sa.ColumnElement, pattern: str) -> sa.ColumnElement[bool]:
     text = "%".join(part.replace("/", "//").replace("%", "/%").replace("_", "/_") for part in pattern.split("*"))
     condition = column.like(text, escape="/")
     return condition & (column >= start) & (column < start + "\x7f") if start else condition
-
-
-def _near(cone: Cone) -> sa.CTE:
-    """Objects in the cone with their separation. A table of its own, so that no other index tempts the database."""
-    ranges = cone_ranges(cone)
-    # Few different lengths: a statement of a length that was seen before is not compiled again.
-    ranges = ranges + ranges[-1:] * (-len(ranges) % 4)
-    cells = {f"cell_{k}": cell for k, cell in enumerate(cell for pair in ranges for cell in pair)}
-    haversine = _haversine(_OBJECT.c.ra, _OBJECT.c.dec, cone.ra, cone.dec)
-    found = sa.select(_OBJECT.c.survey, _OBJECT.c.oid, _separation(haversine).label("separation")).where(
-        sa.text(_in_ranges(len(ranges))).bindparams(**cells),
-        haversine <= math.sin(cone.radius / (2 * _ARCSEC)) ** 2,
-    )
-    return found.cte("near").prefix_with("MATERIALIZED")
-
-
-@lru_cache(maxsize=256)
-def _in_ranges(n: int) -> str:
-    """The condition of a cell in one of n ranges, as text: as many expressions would take longer than the search."""
-    either = " OR ".join(f"object.healpix BETWEEN :cell_{2 * k} AND :cell_{2 * k + 1}" for k in range(n))
-    return f"({either})"
-
-
-@lru_cache(maxsize=256)
-def cone_ranges(cone: Cone) -> list[tuple[int, int]]:
-    """HEALPix cells (nested, order 29, both ends included) that cover a cone, neighbours joined."""
-    import numpy as np
-    from astropy.coordinates import Latitude, Longitude
-    from astropy.units import Quantity
-    from cdshealpix.nested import cone_search
-
-    order = int(np.clip(np.log2(200_000 / cone.radius), 0, 24))
-    cells, depths, _ = cone_search(
-        Longitude(cone.ra, "deg"), Latitude(cone.dec, "deg"), Quantity(cone.radius, "arcsec"), order, flat=False
-    )
-    shift = 2 * (HEALPIX_ORDER - depths.astype(np.int64))
-    first = cells.astype(np.int64) << shift
-    last = ((cells.astype(np.int64) + 1) << shift) - 1
-    joined: list[tuple[int, int]] = []
-    for a, b in sorted(zip(first.tolist(), last.tolist(), strict=True)):
-        if joined and a == joined[-1][1] + 1:
-            joined[-1] = (joined[-1][0], b)
-        else:
-            joined.append((a, b))
-    return joined
-
-
-def _haversine(ra: sa.ColumnElement, dec: sa.ColumnElement, ra0: float, dec0: float) -> sa.ColumnElement:
-    """Square of the sine of half the angle between columns and a position, all in degrees."""
-    half = math.pi / 360
-    a = sa.func.sin((dec - dec0) * half)
-    b = sa.func.sin((ra - ra0) * half)
-    return a * a + sa.func.cos(dec * (2 * half)) * math.cos(math.radians(dec0)) * b * b
-
-
-def _separation(haversine: sa.ColumnElement) -> sa.ColumnElement:
-    """The angle in arcsec."""
-    safe = sa.case((haversine > 1.0, sa.literal(1.0)), else_=haversine)
-    return sa.func.asin(sa.func.sqrt(safe)) * (2 * _ARCSEC)
 
 
 def classifiers(connection: Connection, survey: str) -> list[tuple[str, str]]:

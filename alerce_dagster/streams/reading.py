@@ -37,11 +37,15 @@ class Message:
 
 @dataclass
 class Portion:
-    """Messages, the offsets they stand for, and the offsets that the broker no longer had."""
+    """Messages, the offsets they stand for, and the offsets that the broker no longer had.
+
+    `full` when it holds as many messages or bytes as one may: there is probably more.
+    """
 
     messages: list[Message] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     expired: list[Span] = field(default_factory=list)
+    full: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,7 @@ class Reader:
                         deadline = min(deadline, time.monotonic() + self._pace.linger)
             if self._complete() and not complete:  # the ends asked for are reached: no reason to wait for more
                 break
+        portion.full = self._full(portion, size)
         for key, start in begins.items():
             if self._position[key] > start:
                 portion.spans.append(Span(*key, start, self._position[key]))

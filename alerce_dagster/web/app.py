@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alerce_dagster.settings import Settings, web_local_writes, web_rate
-from alerce_dagster.storage import listings
+from alerce_dagster.storage import cones
 from alerce_dagster.web import (
     api,
     catalogues,
@@ -85,7 +85,7 @@ def create_app(access: Access, rate: str | None = None) -> FastAPI:
 def from_environment() -> FastAPI:
     """The application of the deployment that the environment names; what each process of the server makes."""
     # Positions on the sky need astropy, the names of features numba: seconds that nobody's first page should wait for.
-    listings.cone_ranges(listings.Cone(0.0, 0.0, 1.0))
+    cones.cone_ranges(cones.Cone(0.0, 0.0, 1.0))
     importlib.import_module("alerce_dagster.lightcurves.features")
     return create_app(Access.to(Settings.from_environment(), open_writes=web_local_writes()), web_rate())
 

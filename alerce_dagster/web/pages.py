@@ -15,6 +15,7 @@ from alerce_dagster.settings import dagster_url
 from alerce_dagster.storage import ledger, listings, triage
 from alerce_dagster.storage.candidates import RULES
 from alerce_dagster.storage.candidates import candidates as candidates_of
+from alerce_dagster.storage.cones import Cone
 from alerce_dagster.storage.listings import Listing
 from alerce_dagster.web import charts, names, nights, object_page, show, skymap, tns_panel
 from alerce_dagster.web import parameters as p
@@ -186,14 +187,14 @@ def _around(request: Request, name: str) -> Response:
     return RedirectResponse(f"/explorer?{urlencode(asked | place)}", status_code=303)
 
 
-def _cone(position: str, radius: str) -> listings.Cone | None:
+def _cone(position: str, radius: str) -> Cone | None:
     if not position.strip():
         if radius.strip():
             raise BadRequest("radius", "needs a position")
         return None
     ra, dec = p.position(position)
     arcsec = _between("radius", radius, 0.001, p.MAX_RADIUS)
-    return listings.Cone(ra, dec, 30.0 if arcsec is None else arcsec)
+    return Cone(ra, dec, 30.0 if arcsec is None else arcsec)
 
 
 def _oids(text: str) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from fastapi import Path, Query, Request
 
-from alerce_dagster.storage.listings import Cone, Range
+from alerce_dagster.storage.cones import Cone
+from alerce_dagster.storage.listings import Range
 from alerce_dagster.web.answers import BadRequest
 
 MAX_PAGE_SIZE = 5_000

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from alerce_dagster.errors import StoreError, StreamError
 from alerce_dagster.stages import Night, batches
 from alerce_dagster.stages.alerts import Ingested
-from alerce_dagster.stages.live import take_stream
+from alerce_dagster.stages.live import MOST_BEHIND, take_stream
 from alerce_dagster.storage import Stores, offsets, outbox, quarantine, tables
 from alerce_dagster.streams.cluster import Cluster
 from alerce_dagster.streams.reading import Message, Pace, Portion, Reader
@@ -299,6 +299,33 @@ def test_what_follows_sees_only_what_is_so_far(stores: Stores) -> None:
 
     take_stream(night, portions(1, 2, 3), NO_SCHEMAS, at_once={"quick": quick}, behind={"slow": slow})
     assert done == [[1, 1], [1, 1]]
+
+
+def test_what_follows_waits_while_more_alerts_do(stores: Stores) -> None:
+    """Two full portions and one that is not: only then does the thread behind begin, with all three."""
+    began: list[int] = []
+    with_more = list(portions(0, 1, 2))
+    for portion in with_more[:2]:
+        portion.full = True
+
+    def behind(given: Night) -> None:
+        began.append(len(batches.pending(given, "objects", "none")))
+
+    take_stream(night_of(stores), with_more, NO_SCHEMAS, behind={"behind": behind})
+    assert began == [3]
+
+
+def test_what_follows_is_not_put_off_for_ever(stores: Stores) -> None:
+    began: list[int] = []
+    always_more = list(portions(*range(MOST_BEHIND + 3)))
+    for portion in always_more:
+        portion.full = True
+
+    def behind(given: Night) -> None:
+        began.append(len(batches.pending(given, "objects", "none")))
+
+    take_stream(night_of(stores), always_more, NO_SCHEMAS, behind={"behind": behind})
+    assert began == [MOST_BEHIND, 3]
 
 
 def test_a_fault_of_what_follows_ends_the_stream(stores: Stores) -> None:
