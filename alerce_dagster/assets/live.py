@@ -27,8 +27,7 @@ def take(
     settings = LiveSettings.from_environment(night.survey.name)
     spans = [Span(r.topic, r.partition, r.start, r.end) for r in config.offsets]
     follows = config.follow_seconds > 0
-    at_once = _at_once(streams, models) if follows else {}
-    behind = _behind(streams, models, catalogs) if follows else {}
+    lines = [_taken_out(), _answered(streams, models), _followed(streams, models, catalogs)] if follows else []
     pace = Pace(
         messages=alerts.PACKETS_PER_BATCH,
         n_bytes=alerts.BYTES_PER_BATCH,
@@ -38,27 +37,31 @@ def take(
     )
     with Reader(streams.cluster(night.survey.name), spans, pace) as reader:
         schemas = Schemas.from_environment(night.survey.name)
-        return take_stream(night, reader.portions(), schemas, settings.dead_letters, at_once, behind)
+        return take_stream(night, reader.portions(), schemas, settings.dead_letters, lines)
 
 
-def _at_once(streams: StreamsResource, models: ModelsResource) -> dict[str, Stage]:
-    """What each portion goes through before the next: until the answer of its cutouts is out."""
-    from alerce_dagster.stages.classifications import make_classifications
+def _taken_out() -> dict[str, Stage]:
+    """What is taken out of packets before the next portion is read."""
     from alerce_dagster.stages.detections import make_detections
-    from alerce_dagster.stages.objects import make_objects
     from alerce_dagster.stages.stamps import make_stamps
 
+    return {"stamps": make_stamps, "detections": make_detections}
+
+
+def _answered(streams: StreamsResource, models: ModelsResource) -> dict[str, Stage]:
+    """What follows at once, until the answer of the cutouts is out."""
+    from alerce_dagster.stages.classifications import make_classifications
+    from alerce_dagster.stages.objects import make_objects
+
     return {
-        "stamps": make_stamps,
-        "detections": make_detections,
         "objects": make_objects,
         "classifications": partial(make_classifications, classifier=models.stamp_classifier()),
         **_publishing(streams, "publishing"),
     }
 
 
-def _behind(streams: StreamsResource, models: ModelsResource, catalogs: CatalogsResource) -> dict[str, Stage]:
-    """What follows, in an order in which the answers that people wait for come first."""
+def _followed(streams: StreamsResource, models: ModelsResource, catalogs: CatalogsResource) -> dict[str, Stage]:
+    """What comes after that, in an order in which the answers that people wait for come first."""
     from alerce_dagster.catalogs.galaxies import GalaxyCatalogues
     from alerce_dagster.reporting import candidate_rules
     from alerce_dagster.stages.candidates import make_candidates

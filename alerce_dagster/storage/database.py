@@ -7,6 +7,7 @@ and one INSERT ... SELECT on PostgreSQL. What wins when a row exists already is 
 import io
 import math
 import sqlite3
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -80,6 +81,7 @@ class Database:
             parsed = parsed.set(drivername="postgresql+psycopg2")
         self.url = parsed
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._turn = threading.Lock()
         if seconds_per_query is not None:
             self.engine = _reader_engine(parsed, seconds_per_query)
         else:
@@ -103,7 +105,8 @@ class Database:
         One at a time, on PostgreSQL as on SQLite: what is computed from stored rows and written back (an object, its
         class) is not overtaken by another run that stores further rows meanwhile.
         """
-        with self._explained(), self.engine.connect() as connection:
+        # Threads take turns here: at the database itself they would ask again and again, with pauses between.
+        with self._turn, self._explained(), self.engine.connect() as connection:
             connection = connection.execution_options(alerce_writes=True)
             with connection.begin():
                 if not self.is_sqlite:

@@ -39,7 +39,8 @@ class Message:
 class Portion:
     """Messages, the offsets they stand for, and the offsets that the broker no longer had.
 
-    `full` when it holds as many messages or bytes as one may: there is probably more.
+    `full` when it holds as many messages or bytes as one may: there is probably more. Where there is not, an empty one
+    follows.
     """
 
     messages: list[Message] = field(default_factory=list)
@@ -120,14 +121,19 @@ class Reader:
         began = time.monotonic()
         until = began + self._pace.follow
         heard = began
+        full = False
         while (now := time.monotonic()) < until or not self._complete():
             behind_the_ends = self._complete()
             if behind_the_ends and now - heard > self._pace.idle:
                 return
             wait = min(self._pace.idle, max(0.0, until - now)) if behind_the_ends else _TIMEOUT
-            portion = self._portion(wait)
+            portion = self._portion(min(wait, self._pace.linger) if full else wait)
             if portion.messages or portion.spans or portion.expired:
                 heard = time.monotonic()
+                full = portion.full
+                yield portion
+            elif full:
+                full = False
                 yield portion
             elif not behind_the_ends and time.monotonic() - heard > _TIMEOUT:
                 raise self._stopped()
@@ -155,6 +161,7 @@ class Reader:
                         deadline = min(deadline, time.monotonic() + self._pace.linger)
             if self._complete() and not complete:  # the ends asked for are reached: no reason to wait for more
                 break
+        portion.full = self._full(portion, size)
         portion.full = self._full(portion, size)
         for key, start in begins.items():
             if self._position[key] > start:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from alerce_dagster.errors import StoreError, StreamError
 from alerce_dagster.stages import Night, batches
 from alerce_dagster.stages.alerts import Ingested
-from alerce_dagster.stages.live import MOST_BEHIND, take_stream
+from alerce_dagster.stages.live import MOST_WAITING, take_stream
 from alerce_dagster.storage import Stores, offsets, outbox, quarantine, tables
 from alerce_dagster.streams.cluster import Cluster
 from alerce_dagster.streams.reading import Message, Pace, Portion, Reader
@@ -228,7 +228,7 @@ def test_following_reads_on_while_alerts_come(stores: Stores, kafka: Broker, clu
             send(kafka, name, [packet(alert(10 * len(stages)))])
 
     pace = Pace(linger=0.1, follow=60, idle=1.0)
-    taken = take(night_of(stores), cluster, [Span(name, 0, 0, 3)], pace=pace, at_once={"more": more})
+    taken = take(night_of(stores), cluster, [Span(name, 0, 0, 3)], pace=pace, lines=[{"more": more}])
     assert taken.entry.n_out == 5
     assert booked(stores) == [Span(name, 0, 0, 5)]
     assert len(stages) == 3
@@ -279,8 +279,13 @@ def portions(*numbers: int):
         yield Portion([Message("t", 0, n, None, packet(alert(n)))], [Span("t", 0, n, n + 1)])
 
 
+def todo(given: Night) -> int:
+    """How many of the batches that a stage is given exist."""
+    return len(batches.pending(given, "objects", "none"))
+
+
 def test_what_follows_sees_only_what_is_so_far(stores: Stores) -> None:
-    """The thread behind is held up while two more portions come; then it gets these two, and not what is not so far."""
+    """The second line is held up while two more portions come; then it gets these two, and not what is not so far."""
     night = night_of(stores)
     take_stream(night, portions(0), NO_SCHEMAS)  # a run that died has left this
     begun, go_on, done = threading.Event(), threading.Event(), []
@@ -288,52 +293,66 @@ def test_what_follows_sees_only_what_is_so_far(stores: Stores) -> None:
     def slow(given: Night) -> None:
         begun.set()
         assert go_on.wait(30)
-        done.append([batch.n_packets for batch in batches.pending(given, "objects", "none")])
+        done.append(todo(given))
 
     def quick(given: Night) -> None:
-        stored = len(batches.pending(given, "objects", "none"))
+        stored = todo(given)
         if stored == 3:
             assert begun.wait(30)
         if stored == 4:
             go_on.set()
 
-    take_stream(night, portions(1, 2, 3), NO_SCHEMAS, at_once={"quick": quick}, behind={"slow": slow})
-    assert done == [[1, 1], [1, 1]]
+    take_stream(night, portions(1, 2, 3), NO_SCHEMAS, lines=[{"quick": quick}, {"slow": slow}])
+    assert done[0] == 2
+    assert sum(done) == 4
 
 
-def test_what_follows_waits_while_more_alerts_do(stores: Stores) -> None:
-    """Two full portions and one that is not: only then does the thread behind begin, with all three."""
-    began: list[int] = []
-    with_more = list(portions(0, 1, 2))
-    for portion in with_more[:2]:
+def full_portions(n: int) -> list[Portion]:
+    found = list(portions(*range(n)))
+    for portion in found:
         portion.full = True
-
-    def behind(given: Night) -> None:
-        began.append(len(batches.pending(given, "objects", "none")))
-
-    take_stream(night_of(stores), with_more, NO_SCHEMAS, behind={"behind": behind})
-    assert began == [3]
+    return found
 
 
-def test_what_follows_is_not_put_off_for_ever(stores: Stores) -> None:
-    began: list[int] = []
-    always_more = list(portions(*range(MOST_BEHIND + 3)))
-    for portion in always_more:
-        portion.full = True
-
-    def behind(given: Night) -> None:
-        began.append(len(batches.pending(given, "objects", "none")))
-
-    take_stream(night_of(stores), always_more, NO_SCHEMAS, behind={"behind": behind})
-    assert began == [MOST_BEHIND, 3]
+def test_the_last_line_waits_while_alerts_do(stores: Stores) -> None:
+    """Two full portions and one that is not: only then does the last line begin, with all three."""
+    answered, followed = [], []
+    lines = [{}, {"answer": lambda given: answered.append(todo(given))}, {"follow": lambda g: followed.append(todo(g))}]
+    take_stream(night_of(stores), [*full_portions(2), *portions(2)], NO_SCHEMAS, lines=lines)
+    assert sum(answered) == 3
+    assert followed == [3]
 
 
-def test_a_fault_of_what_follows_ends_the_stream(stores: Stores) -> None:
+def test_the_last_line_does_not_wait_for_ever(stores: Stores) -> None:
+    followed: list[int] = []
+    lines = [{}, {"answer": todo}, {"follow": lambda given: followed.append(todo(given))}]
+    take_stream(night_of(stores), full_portions(MOST_WAITING + 3), NO_SCHEMAS, lines=lines)
+    assert followed[0] >= MOST_WAITING
+    assert sum(followed) == MOST_WAITING + 3
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(5, [2, 2, 1]), (6, [2, 2, 2, 0])])
+def test_after_full_portions_one_says_that_nothing_waits(
+    kafka: Broker, cluster: Cluster, topic: Callable[..., str], n: int, sizes: list[int]
+) -> None:
+    name = topic()
+    send(kafka, name, [packet(alert(k)) for k in range(n)])
+    pace = Pace(messages=2, linger=0.1, follow=60, idle=1.0)
+    with Reader(cluster, [Span(name, 0, 0, n)], pace) as reader:
+        found = list(reader.portions())
+    assert [len(portion.messages) for portion in found] == sizes
+    assert [portion.full for portion in found] == [size == 2 for size in sizes]
+
+
+@pytest.mark.parametrize("line", [0, 1, 2])
+def test_a_fault_of_any_line_ends_the_stream(stores: Stores, line: int) -> None:
     def fail(_: Night) -> None:
         raise StoreError("no room")
 
+    lines: list[dict] = [{}, {}, {}]
+    lines[line]["fail"] = fail
     with pytest.raises(StoreError, match="no room"):
-        take_stream(night_of(stores), portions(0, 1), NO_SCHEMAS, behind={"fail": fail})
+        take_stream(night_of(stores), portions(0, 1), NO_SCHEMAS, lines=lines)
     assert booked(stores)[0].start == 0
 
 
