@@ -4,9 +4,9 @@ A run's start costs seconds, so while alerts keep coming one run takes portion a
 come while the one before was worked on: that is what keeps it from falling behind, and quick when little comes.
 
 Portions move along lines, each in a thread of its own, so that one is read while the one before is answered. What a
-portion needs until its first answer is out goes first; what takes longer or asks others (catalogues, light curves,
-lists) follows when no alert waits for that. Should it fall far behind, it begins all the same; should it fall further
-behind, the stream waits for it. A run ends when all lines are done.
+portion needs until its first answer is out goes first. What takes longer or asks others (catalogues, light curves,
+lists) is the last line, and follows when no alert waits for a first answer. Should it fall far behind, it begins all the
+same; should it fall further behind, the stream waits for it. A run ends when all lines are done.
 """
 
 import threading
@@ -76,8 +76,8 @@ def _do(stages: Mapping[str, Stage], night: Night, spent: Spent) -> None:
 class Lines:
     """Lines of stages, each in a thread of its own, along which batches go from one to the next.
 
-    The first begins with whatever waits as soon as it is free. The others are not to hold it up: they begin when
-    nothing waits before them, or very much waits for them.
+    Each begins with whatever waits as soon as it is free, but the last is not to hold up the others: it begins when
+    nothing waits before it, or very much waits for it.
 
     A context manager: at its end everything has been done. A fault of a stage is raised at the next call, or there.
     """
@@ -148,7 +148,7 @@ class Lines:
 
     def _may_begin(self, line: int) -> bool:
         waiting = len(self._ready[line])
-        at_ease = line == 0 or not (self._more_waits or self._before(line))
+        at_ease = line < len(self._lines) - 1 or not (self._more_waits or self._before(line))
         return waiting >= MOST_WAITING or (waiting > 0 and at_ease)
 
     def _is_over(self, line: int) -> bool:

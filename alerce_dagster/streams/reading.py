@@ -59,7 +59,9 @@ class Pace:
     """Seconds to wait for a portion to fill, from its first message on."""
 
     follow: float = 0.0
-    """Seconds for which to read on behind the ends; 0: up to the ends and no further."""
+    """Seconds for which to read on behind the ends; 0: up to the ends and no further. While full portions come, up to
+    twice as long: a pause then would keep many waiting.
+    """
 
     idle: float = 10.0
     """While following: seconds without a message after which to stop."""
@@ -122,11 +124,11 @@ class Reader:
         until = began + self._pace.follow
         heard = began
         full = False
-        while (now := time.monotonic()) < until or not self._complete():
+        while (now := time.monotonic()) < until + full * self._pace.follow or not self._complete():
             behind_the_ends = self._complete()
             if behind_the_ends and now - heard > self._pace.idle:
                 return
-            wait = min(self._pace.idle, max(0.0, until - now)) if behind_the_ends else _TIMEOUT
+            wait = min(self._pace.idle, max(self._pace.linger, until - now)) if behind_the_ends else _TIMEOUT
             portion = self._portion(min(wait, self._pace.linger) if full else wait)
             if portion.messages or portion.spans or portion.expired:
                 heard = time.monotonic()

@@ -3,6 +3,7 @@
 import json
 import struct
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -342,6 +343,23 @@ def test_after_full_portions_one_says_that_nothing_waits(
         found = list(reader.portions())
     assert [len(portion.messages) for portion in found] == sizes
     assert [portion.full for portion in found] == [size == 2 for size in sizes]
+
+
+@pytest.mark.parametrize(("later", "sizes"), [(61.0, [2, 2, 1]), (121.0, [2])])
+def test_a_run_does_not_end_among_full_portions(
+    kafka: Broker, cluster: Cluster, topic: Callable[..., str], monkeypatch, later: float, sizes: list[int]
+) -> None:
+    """A minute is over with the first portion: it reads on while portions are full, but not for two."""
+    name = topic()
+    send(kafka, name, [packet(alert(k)) for k in range(5)])
+    now, passed = time.monotonic, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now() + passed[0])
+    found = []
+    with Reader(cluster, [Span(name, 0, 0, 1)], Pace(messages=2, linger=0.1, follow=60, idle=300)) as reader:
+        for portion in reader.portions():
+            found.append(len(portion.messages))
+            passed[0] = later
+    assert found == sizes
 
 
 @pytest.mark.parametrize("line", [0, 1, 2])
