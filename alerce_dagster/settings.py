@@ -45,7 +45,7 @@ ALERCE_STREAMS_NAME        alerce                         this deployment's name
 ALERCE_LIVE_ALERTS         20000                          most alerts that a run is asked to read
 ALERCE_LIVE_BACKLOG        600                            most seconds of work that it is asked to read,
                                                           at the pace of the last runs
-ALERCE_LIVE_SECONDS        300                            how long a run reads on while alerts come
+ALERCE_LIVE_SECONDS       3600                            how long a run reads on while alerts come
 ALERCE_LIVE_IDLE           30                             seconds without an alert after which it ends
 ALERCE_LIVE_LINGER         2                              seconds to wait for more alerts, to a batch
 =========================  =============================  ==============================================
@@ -133,7 +133,7 @@ class LiveSettings:
             dead_letters=os.environ.get(f"{prefix}_DEAD_LETTERS") or None,
             max_alerts=int(_number("ALERCE_LIVE_ALERTS", 20_000)),
             max_backlog=_number("ALERCE_LIVE_BACKLOG", 600),
-            seconds=_number("ALERCE_LIVE_SECONDS", 300),
+            seconds=_number("ALERCE_LIVE_SECONDS", 3600),
             idle=_number("ALERCE_LIVE_IDLE", 30),
             linger=_number("ALERCE_LIVE_LINGER", 2),
         )

@@ -210,7 +210,7 @@ def main() -> None:
     options.add_argument("--rate", type=float, default=333, help="mean alerts a second (default 333)")
     options.add_argument("--burst", type=int, default=10_000, help="so many at once (default 10,000)")
     options.add_argument("--minutes", type=float, default=20, help="length of the stream (default 20)")
-    options.add_argument("--run-seconds", type=float, default=300, help="ALERCE_LIVE_SECONDS (default 300)")
+    options.add_argument("--run-seconds", type=float, default=3600, help="ALERCE_LIVE_SECONDS (default 3600)")
     given = options.parse_args()
     n = max(given.burst, int(given.rate * given.minutes * 60) // given.burst * given.burst)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

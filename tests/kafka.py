@@ -165,6 +165,7 @@ def apache_kafka(
     extra: str = "",
     format_options: tuple[str, ...] = (),
     secure: dict[str, int] | None = None,
+    port: int | None = None,
 ) -> Iterator[ApacheKafka]:
     """Apache Kafka of its own in a new folder, which is removed at the end.
 
@@ -176,7 +177,7 @@ def apache_kafka(
     libraries = libraries or _libraries()
     folder = Path(tempfile.mkdtemp(prefix="alerce-kafka-"))
     broker = ApacheKafka(
-        f"127.0.0.1:{free_port()}",
+        f"127.0.0.1:{port or free_port()}",
         f"Apache Kafka from {libraries}",
         libraries=libraries,
         folder=folder,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 @contextmanager
-def running_server(kept: Path | None = None) -> Iterator[str]:
+def running_server(kept: Path | None = None, port: int | None = None) -> Iterator[str]:
     """Start a server in a new folder and yield its URL; it is stopped and removed at the end, or, in the folder `kept`,
     stopped alone, and goes on with what is there the next time.
     """
@@ -22,7 +22,7 @@ def running_server(kept: Path | None = None) -> Iterator[str]:
     # Not pytest's folder: PostgreSQL refuses to run as root, and another user may not enter there.
     folder = kept or Path(tempfile.mkdtemp(prefix="alerce-postgres-"))
     folder.mkdir(parents=True, exist_ok=True)
-    data, port = folder / "data", _free_port()
+    data, port = folder / "data", port or free_port()
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
     options += " -c fsync=off -c full_page_writes=off"
     as_user: dict = {}
@@ -63,7 +63,7 @@ def _copy(package: Path, folder: Path) -> Path:
     return folder / package.name
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -5,8 +5,8 @@ come while the one before was worked on: that is what keeps it from falling behi
 
 Portions move along lines, each in a thread of its own, so that one is read while the one before is answered. What a
 portion needs until its first answer is out goes first. What takes longer or asks others (catalogues, light curves,
-lists) is the last line, and follows when no alert waits for a first answer. Should it fall far behind, it begins all the
-same; should it fall further behind, the stream waits for it. A run ends when all lines are done.
+lists) is the last line, and follows when no alert waits for a first answer. Should it fall far behind, it begins all
+the same; should it fall further behind, the stream waits for it. A run ends when all lines are done.
 """
 
 import threading

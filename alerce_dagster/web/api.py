@@ -1,27 +1,23 @@
-"""This broker's own API, version 1: objects, light curves, answers, provenance, nights, decisions on candidates.
+"""This broker's own API, version 1: objects, light curves, answers, provenance. Nights are in `api_nights`.
 
 Names are those of the tables. A parameter that is not known is refused, so that a misspelled filter cannot pass for
 none.
 """
 
-from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, Field, field_validator
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
-from alerce_dagster.storage import latency, ledger, listings, queries, tables, triage
-from alerce_dagster.storage.candidates import candidates as candidates_of
+from alerce_dagster.storage import latency, listings, queries, tables, triage
 from alerce_dagster.storage.listings import Listing
-from alerce_dagster.web import describe, model_curves, nights, stamps
+from alerce_dagster.web import describe, model_curves, stamps
 from alerce_dagster.web import parameters as p
 from alerce_dagster.web.access import Reading
 from alerce_dagster.web.answers import BadRequest, Json, NotStored
 from alerce_dagster.web.downloads import Format, answer
 
 router = APIRouter(prefix="/api/v1", tags=["v1"], dependencies=[Depends(p.known_parameters)])
-writes = APIRouter(prefix="/api/v1", tags=["decisions"])
 
 SurveyName = Annotated[str, Query(pattern="^ztf$", description="ztf")]
 _LONG = ("candid", "parent_candid", *(f"alert_ps1_id_{k}" for k in (1, 2, 3)))
@@ -43,30 +39,6 @@ _PROVENANCE = describe.row(
     distributed_mjd=_NUMBER | {"description": "when the survey's stream said it was sent, MJD"},
     latency=describe.LATENCY,
     stages=describe.listed(describe.row(*[tables.ledger.c[n] for n in ("stage", "version", "run_id", "finished_at")])),
-)
-_NIGHT = describe.row(night={"type": "string", "format": "date"}, n_packets=_COUNT, complete=_YES_NO)
-_BOOKS = describe.row(
-    night={"type": "string", "format": "date"},
-    n_packets=_COUNT,
-    n_bytes=_COUNT,
-    n_batches=_COUNT,
-    complete=_YES_NO,
-    stages=describe.listed(
-        describe.row(
-            *[tables.ledger.c[name] for name in ("stage", "n_in", "n_out", "n_known", "n_aside", "reasons")],
-            balances=_YES_NO,
-            batches_done=_COUNT,
-        )
-    ),
-    classes={"type": "object", "description": "alerts by the class that each classifier gave them"},
-)
-_CANDIDATE = describe.row(
-    *OBJECT_FIELDS[:2],
-    *ANSWER_FIELDS,
-    candid={"type": "string"},
-    alert_mjd=_NUMBER,
-    alert_mag=_NUMBER,
-    n_tonight=_COUNT,
 )
 
 
@@ -140,13 +112,13 @@ def objects(
 )
 def one_object(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
-        found = _required(connection, survey, oid)
+        found = required(connection, survey, oid)
         return Json(
             {
                 "object": {column.name: found[column.name] for column in OBJECT_FIELDS},
-                "bands": _plain(queries.rows_of(connection, tables.magstat, survey, oid)),
-                "answers": _plain(queries.rows_of(connection, tables.object_class, survey, oid)),
-                "decisions": _plain(triage.decisions(connection, survey, [oid])),
+                "bands": plain(queries.rows_of(connection, tables.magstat, survey, oid)),
+                "answers": plain(queries.rows_of(connection, tables.object_class, survey, oid)),
+                "decisions": plain(triage.decisions(connection, survey, [oid])),
             }
         )
 
@@ -185,8 +157,8 @@ def forced_photometry(access: Reading, oid: p.Oid, survey: SurveyName = "ztf", k
 )
 def answers(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
-        _required(connection, survey, oid)
-        return Json(_plain(queries.rows_of(connection, tables.classification, survey, oid)))
+        required(connection, survey, oid)
+        return Json(plain(queries.rows_of(connection, tables.classification, survey, oid)))
 
 
 @router.get(
@@ -201,7 +173,7 @@ def answers(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
 )
 def xmatches(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
-        _required(connection, survey, oid)
+        required(connection, survey, oid)
         return Json(
             {
                 "matches": queries.rows_of(connection, tables.xmatch, survey, oid),
@@ -217,7 +189,7 @@ def xmatches(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
 )
 def host(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
-        _required(connection, survey, oid)
+        required(connection, survey, oid)
         return Json(next(iter(queries.rows_of(connection, tables.host, survey, oid)), None))
 
 
@@ -228,14 +200,14 @@ def host(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
 )
 def outliers(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
-        _required(connection, survey, oid)
+        required(connection, survey, oid)
         return Json(queries.rows_of(connection, tables.outlier, survey, oid))
 
 
 @router.get("/objects/{oid}/models", summary="Fitted models of the light curve as curves, from the stored features")
 def models(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
-        _required(connection, survey, oid)
+        required(connection, survey, oid)
         return Json(model_curves.of_object(connection, survey, oid))
 
 
@@ -246,12 +218,12 @@ def models(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
 )
 def provenance(access: Reading, oid: p.Oid, survey: SurveyName = "ztf") -> Json:
     with access.stores.database.reading() as connection:
-        _required(connection, survey, oid)
+        required(connection, survey, oid)
         rows = queries.provenance(connection, survey, oid)
         published = latency.published(connection, survey, sorted({row["batch_id"] for row in rows}))
     for row in rows:
         row["latency"] = latency.of_alert(row, published.get(row["batch_id"]))
-    return Json(_plain(rows))
+    return Json(plain(rows))
 
 
 @router.get(
@@ -288,133 +260,20 @@ def health(access: Reading) -> Json:
     return Json({"status": "ok"})
 
 
-@router.get(
-    "/nights",
-    summary="Nights that are stored, newest first, and whether their books balance",
-    responses=describe.json(describe.listed(_NIGHT)),
-)
-def all_nights(access: Reading, survey: SurveyName = "ztf") -> Json:
-    with access.stores.database.reading() as connection:
-        return Json(nights.overview(connection, survey, nights.newest(connection, survey)))
-
-
-@router.get(
-    "/nights/{night}",
-    summary="A night: what came in, what went out, what was set aside and why",
-    responses=describe.json(_BOOKS),
-)
-def one_night(access: Reading, night: p.Night, survey: SurveyName = "ztf") -> Json:
-    with access.stores.database.reading() as connection:
-        _night_required(connection, survey, night)
-        return Json(nights.completeness(connection, survey, night) | nights.contents(connection, survey, night))
-
-
-@router.get(
-    "/nights/{night}/latency",
-    summary="How long a night's alerts of the live stream took from exposure to publication, seconds",
-    responses=describe.json(describe.row(n_alerts=_COUNT, steps=describe.PERCENTILES_OF_STEPS)),
-)
-def night_latency(access: Reading, night: p.Night, survey: SurveyName = "ztf") -> Json:
-    with access.stores.database.reading() as connection:
-        _night_required(connection, survey, night)
-        found = latency.moments(connection, survey, night)
-    return Json({"n_alerts": len(found["exposed"]), "steps": latency.percentiles(latency.latencies(found))})
-
-
-@router.get(
-    "/nights/{night}/candidates",
-    summary="Objects that one night's alerts say are of a class, ranked",
-    responses=describe.json(describe.listed(_CANDIDATE)),
-)
-def candidates(
-    access: Reading,
-    night: p.Night,
-    survey: SurveyName = "ztf",
-    classifier: p.Name = None,
-    class_name: p.Name = "SN",
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> Json:
-    with access.stores.database.reading() as connection:
-        _night_required(connection, survey, night)
-        chosen = classifier or "stamp_classifier"
-        rows = candidates_of(connection, survey, chosen, class_name or "SN", night, limit)
-    return Json(_plain(rows))
-
-
-@router.get(
-    "/decisions",
-    summary="What people decided about candidates, newest first",
-    responses=describe.json(describe.listed(describe.row(tables.triage))),
-)
-def decisions(
-    access: Reading,
-    survey: SurveyName = "ztf",
-    oid: p.Oids = None,
-    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
-) -> Json:
-    with access.stores.database.reading() as connection:
-        return Json(_plain(triage.decisions(connection, survey, oid, limit)))
-
-
-class Decision(BaseModel, extra="forbid"):
-    """One decision on one object."""
-
-    survey: str = Field("ztf", pattern="^ztf$")
-    oid: str = Field(pattern=r"^[A-Za-z0-9_.+\-]{1,64}$")
-    verdict: str = Field(pattern=f"^({'|'.join(triage.VERDICTS)})$")
-    person: str = Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$", description="who decides")
-    candid: str | None = Field(None, pattern=r"^[0-9]{1,19}$", description="alert whose cutouts were looked at")
-    classifier: str | None = Field(None, pattern=r"^[A-Za-z0-9_.\-]{1,64}$")
-
-    @field_validator("candid")
-    @classmethod
-    def _of_64_bits(cls, candid: str | None) -> str | None:
-        if candid is not None and int(candid) > p.INT64:
-            raise ValueError("is an identifier of 64 bits")
-        return candid
-
-
-@writes.post(
-    "/decisions",
-    status_code=201,
-    summary="Store a decision; needs the token, see the documentation",
-    responses=describe.json(describe.row(tables.triage), "the decision as it was stored", 201),
-)
-def decide(access: Reading, request: Request, decision: Decision) -> Json:
-    access.may_write(request)
-    with access.writer.writing() as connection:
-        _required(connection, decision.survey, decision.oid)
-        row = triage.decide(
-            connection,
-            decision.survey,
-            decision.oid,
-            decision.verdict,
-            decision.person.strip() or "anonymous",
-            candid=int(decision.candid) if decision.candid else None,
-            classifier=decision.classifier,
-        )
-    return Json(_plain([row])[0], 201)
-
-
 def _photometry(access: Reading, table: Any, survey: str, oid: str, kind: str) -> Response:
     with access.stores.database.reading() as connection:
-        _required(connection, survey, oid)
+        required(connection, survey, oid)
         rows = queries.rows_of(connection, table, survey, oid)
     return answer(rows, list(table.columns), kind, f"{oid}_{table.name}")
 
 
-def _required(connection: Any, survey: str, oid: str) -> Any:
+def required(connection: Any, survey: str, oid: str) -> Any:
     found = queries.one_object(connection, survey, oid)
     if found is None:
         raise NotStored(f"no object {oid} of {survey} is stored")
     return found
 
 
-def _night_required(connection: Any, survey: str, night: date) -> None:
-    if not ledger.batches(connection, survey, night):
-        raise NotStored(f"nothing of {survey} is stored for the night {night}")
-
-
-def _plain(rows: Any) -> list[dict[str, Any]]:
+def plain(rows: Any) -> list[dict[str, Any]]:
     """Rows for JSON: identifiers of 64 bits as text."""
     return [{k: str(v) if k in _LONG and v is not None else v for k, v in row.items()} for row in rows]

@@ -14,6 +14,7 @@ from alerce_dagster.settings import Settings, web_local_writes, web_rate
 from alerce_dagster.storage import cones
 from alerce_dagster.web import (
     api,
+    api_nights,
     catalogues,
     describe,
     finder,
@@ -65,7 +66,8 @@ def create_app(access: Access, rate: str | None = None) -> FastAPI:
     app.include_router(catalogues.catshtm)
     app.include_router(catalogues.router)
     app.include_router(api.router)
-    app.include_router(api.writes)
+    app.include_router(api_nights.router)
+    app.include_router(api_nights.writes)
     app.include_router(followup.router)
     app.include_router(followup.panel)
     app.include_router(finder.router)

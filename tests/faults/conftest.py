@@ -44,3 +44,39 @@ def run(night: Path) -> Callable:
         return command("run", str(night), "--no-progress", **environment)
 
     return run_it
+
+
+class Disk:
+    """A small disk of its own."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._filler = place / "filler"
+
+    def leave(self, free: int) -> None:
+        """Fill it up until `free` bytes are left."""
+        self._filler.unlink(missing_ok=True)
+        with self._filler.open("wb") as file:
+            state = os.statvfs(self.place)
+            os.posix_fallocate(file.fileno(), 0, max(1, state.f_bavail * state.f_bsize - free))
+
+    def make_space(self) -> None:
+        """Remove the filler."""
+        self._filler.unlink()
+
+    def mount(self, options: str) -> None:
+        """Mount it again, with other options."""
+        subprocess.run(["mount", "-o", f"remount,{options}", str(self.place)], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    place = tmp_path / "disk"
+    place.mkdir()
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root on Linux")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(place)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
+    yield Disk(place)
+    subprocess.run(["umount", "-l", str(place)], check=True)
