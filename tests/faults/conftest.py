@@ -1,6 +1,9 @@
 """A night and what comes of it when nothing goes wrong."""
 
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest

@@ -7,7 +7,7 @@ import os
 import struct
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -27,7 +27,9 @@ from tests.zpackets import SCHEMA, alert, packet
 
 TOPIC = "ztf_20200115_programid1"
 ALL_READ = "everything that came has been read"
-_TICK = "{repositoriesOrError{...on RepositoryConnection{nodes{sensors{name sensorState{ticks(limit:1){skipReason error{message}}}}}}}}"
+_TICK = """{ repositoriesOrError { ... on RepositoryConnection { nodes { sensors {
+    name sensorState { ticks(limit: 1) { skipReason error { message } } }
+} } } } }"""
 _SECONDS = 90
 
 
@@ -81,12 +83,13 @@ class Deployment:
             except (AlerceError, OSError, ValueError):
                 pass  # not yet, or not while the disk is full
             if time.monotonic() > deadline:
-                pytest.fail(f"not so after {_SECONDS} s: {what}; the sensor says {self._tick()!r}\n{self.console()[-5000:]}")
+                said = f"the sensor says {self._tick()!r}\n{self.console()[-5000:]}"
+                pytest.fail(f"not so after {_SECONDS} s: {what}; {said}")
             time.sleep(0.5)
 
 
 @pytest.fixture
-def environment(home: Path, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
+def environment(home: Path, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Ports of a Kafka and a PostgreSQL that are not there yet; home and Dagster's storage are on the small disk."""
     ports = {"kafka": kafka.free_port(), "postgresql": postgres.free_port()}
     (disk.place / "dagster").mkdir()
@@ -100,7 +103,7 @@ def environment(home: Path, disk: Disk, tmp_path: Path, monkeypatch: pytest.Monk
     }.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "schemas").mkdir()
-    yield ports
+    return ports
 
 
 def test_each_cause_is_said_and_gone_without_a_restart(environment, disk: Disk, tmp_path: Path) -> None:
