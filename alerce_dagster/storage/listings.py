@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -92,7 +93,7 @@ def _by_answers_alone(listing: Listing) -> bool:
 
 def _by_place_alone(listing: Listing) -> bool:
     """Whether nothing but where objects are decides which they are, and in what order."""
-    if listing.every_classifier or len(_about_answers(listing)) > 1 + bool(listing.classifier):
+    if listing.every_classifier or not _asked_of_answers(listing).keys() <= {"survey", "classifier"}:
         return False
     return listing.order_by == "separation" and not (listing.descending or listing.oids or _ranges(listing))
 
@@ -104,17 +105,29 @@ def _ranges(listing: Listing) -> list[sa.ColumnElement[bool]]:
 
 def _page_of_answers(connection: Connection, listing: Listing) -> list[dict]:
     """The keys of the page out of an index of the answers alone, so that the pages before it cost next to nothing."""
+    values = _asked_of_answers(listing) | {"limit": listing.limit, "offset": listing.offset}
+    statement = _statement_of_answers(tuple(values), listing.descending)
+    return as_dicts(connection.execute(statement, values))
+
+
+@lru_cache(maxsize=64)
+def _statement_of_answers(names: tuple[str, ...], descending: bool) -> sa.Select:
+    """The statement for parameters of these names: putting it together takes longer than its answer."""
     answers, objects = _CLASS.c, _OBJECT.c
+    given = {name: sa.bindparam(name, type_=sa.Integer if name in ("limit", "offset") else None) for name in names}
+    ordered = Listing("", order_by="probability", descending=descending)
     keys = sa.select(answers.survey, answers.oid, answers.classifier)
-    keys = keys.where(*_about_answers(listing), answers.probability.is_not(None))
-    chosen = _paged(keys, listing, answers.probability, answers.oid).cte("chosen").prefix_with("MATERIALIZED")
-    columns = [*[objects[name] for name in OBJECT_COLUMNS], *[answers[name] for name in CLASS_COLUMNS]]
+    keys = keys.where(*_conditions(given), answers.probability.is_not(None))
+    page = _sorted(keys, ordered, answers.probability, answers.oid).limit(given["limit"]).offset(given["offset"])
+    chosen = page.cte("chosen").prefix_with("MATERIALIZED")
     same = (answers.survey == chosen.c.survey) & (answers.oid == chosen.c.oid)
     same &= answers.classifier == chosen.c.classifier
-    rows = _select(tuple(columns)).select_from(
+    rows = sa.select(
+        *[objects[name] for name in OBJECT_COLUMNS], *[answers[name] for name in CLASS_COLUMNS]
+    ).select_from(
         chosen.join(_CLASS, same).join(_OBJECT, (objects.survey == chosen.c.survey) & (objects.oid == chosen.c.oid))
     )
-    return as_dicts(connection.execute(_sorted(rows, listing, answers.probability, answers.oid)))
+    return _sorted(rows, ordered, answers.probability, answers.oid)
 
 
 def _answers(connection: Connection, listing: Listing, oids: list[str]) -> dict[str, dict]:
@@ -161,19 +174,28 @@ def _within(column: sa.ColumnElement, span: Range) -> list[sa.ColumnElement[bool
     return conditions + ([column <= high] if high is not None and high < _EVERYTHING else [])
 
 
+def _asked_of_answers(listing: Listing) -> dict[str, Any]:
+    """What is asked of the answers themselves, by name."""
+    asked = {
+        "survey": listing.survey,
+        "classifier": None if listing.every_classifier else listing.classifier or None,
+        "class_name": listing.class_name,
+        "probability": listing.probability,
+        "model": None if listing.model is None else _escaped(listing.model) + "%",
+    }
+    return {name: value for name, value in asked.items() if value is not None}
+
+
 def _about_answers(listing: Listing) -> list[sa.ColumnElement[bool]]:
     """Conditions on the answers themselves."""
-    answers = _CLASS.c
-    conditions = [answers.survey == listing.survey]
-    if listing.classifier and not listing.every_classifier:
-        conditions.append(answers.classifier == listing.classifier)
-    if listing.class_name is not None:
-        conditions.append(answers.class_name == listing.class_name)
-    if listing.probability is not None:
-        conditions.append(answers.probability >= listing.probability)
-    if listing.model is not None:
-        conditions.append(answers.model.startswith(listing.model, autoescape=True))
-    return conditions
+    return _conditions(_asked_of_answers(listing))
+
+
+def _conditions(asked: dict[str, Any]) -> list[sa.ColumnElement[bool]]:
+    """Conditions on the answers: on values, or on parameters of a statement."""
+    found = [_CLASS.c[name] == asked[name] for name in ("survey", "classifier", "class_name") if name in asked]
+    found += [_CLASS.c.probability >= asked["probability"]] if "probability" in asked else []
+    return found + ([_CLASS.c.model.like(asked["model"], escape="/")] if "model" in asked else [])
 
 
 def _statement(
@@ -216,6 +238,11 @@ def _statement(
     return chosen.select_from(source).where(*conditions), columns
 
 
+def _escaped(text: str) -> str:
+    """For LIKE, with / as what escapes."""
+    return text.replace("/", "//").replace("%", "/%").replace("_", "/_")
+
+
 @lru_cache(maxsize=16)
 def _select(columns: tuple[sa.ColumnElement, ...]) -> sa.Select:
     """A selection of columns; making one of thirty takes longer than most answers of the database."""
@@ -227,7 +254,7 @@ def _like(column: sa.ColumnElement, pattern: str) -> sa.ColumnElement[bool]:
     index answers.
     """
     start = pattern.partition("*")[0]
-    text = "%".join(part.replace("/", "//").replace("%", "/%").replace("_", "/_") for part in pattern.split("*"))
+    text = "%".join(map(_escaped, pattern.split("*")))
     condition = column.like(text, escape="/")
     return condition & (column >= start) & (column < start + "\x7f") if start else condition
 
