@@ -26,6 +26,11 @@ OBJECT_COLUMNS = tuple(column.name for column in _OBJECT.columns if column.name 
 _NEVER_NULL = ("oid", "n_det", "first_mjd", "last_mjd", "delta_mjd", "probability", "separation")
 _FEW = 5_000  # rows that are sorted in some milliseconds
 _EVERYTHING = 2**62
+_ANSWERS = sa.select(_CLASS.c.oid, *[_CLASS.c[name] for name in CLASS_COLUMNS]).where(
+    _CLASS.c.survey == sa.bindparam("survey"),
+    _CLASS.c.oid.in_(sa.bindparam("oids", expanding=True)),
+    _CLASS.c.classifier == sa.bindparam("classifier"),
+)
 ORDERS = (*OBJECT_COLUMNS, "class_name", "probability", "separation")
 
 
@@ -132,11 +137,8 @@ def _statement_of_answers(names: tuple[str, ...], descending: bool) -> sa.Select
 
 def _answers(connection: Connection, listing: Listing, oids: list[str]) -> dict[str, dict]:
     """The classifier's answers about some objects."""
-    columns = [_CLASS.c[name] for name in CLASS_COLUMNS]
-    chosen = sa.select(_CLASS.c.oid, *columns).where(
-        _CLASS.c.survey == listing.survey, _CLASS.c.oid.in_(oids), _CLASS.c.classifier == listing.classifier
-    )
-    return {row[0]: dict(zip(CLASS_COLUMNS, row[1:], strict=True)) for row in connection.execute(chosen).all()}
+    asked = {"survey": listing.survey, "oids": oids, "classifier": listing.classifier}
+    return {row[0]: dict(zip(CLASS_COLUMNS, row[1:], strict=True)) for row in connection.execute(_ANSWERS, asked).all()}
 
 
 def count(connection: Connection, listing: Listing) -> int:
