@@ -143,7 +143,8 @@ def cells(column):
         elif is_number[i]:
             out.append(float(numbers[i]))
         else:
-            out.append(texts[i].decode() if is_text[i] else texts[i])
+            # Damage may leave text that is none; what becomes of it is `text`'s to say.
+            out.append(texts[i].decode(errors="replace") if is_text[i] else texts[i])
     return out
 
 
@@ -235,6 +236,12 @@ def test_split_finds_every_datum(case):
     data = b"".join(bodies)
     assert split(compiled, data, len(bodies)) == (bodies, 0, len(data))
     assert split(compiled, data + b"\0", len(bodies))[1] == 9
+
+
+def test_text_that_is_none_becomes_null():
+    schema = {"type": "record", "name": "r", "fields": [{"name": "a", "type": "string"}]}
+    found = decode(compile_schema(json.dumps(schema).encode()), [b"\x04ok", b"\x04\xf0\x90"], ["a"], {})
+    assert found.root["a"].text().to_pylist() == ["ok", None]
 
 
 def record_of(kind):
