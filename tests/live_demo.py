@@ -38,7 +38,7 @@ def set_environment(home: Path, address: str) -> None:
         "DAGSTER_HOME": str(home / "dagster"),
         "ALERCE_ZTF_KAFKA": address,
         "ALERCE_STREAMS_KAFKA": address,
-        "ALERCE_LIVE_SECONDS": "60",
+        "ALERCE_LIVE_SECONDS": "20",  # so that there are several runs to look at
         "ALERCE_LIVE_IDLE": "15",
     }
 
