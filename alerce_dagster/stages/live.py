@@ -111,9 +111,7 @@ class Lines:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with self._change:
             self._over, self._more_waits = True, False
-            if error is not None:
-                for waiting in self._ready:
-                    waiting.clear()
+            self._fault = self._fault or error  # lines finish what they are at, and begin nothing
             self._change.notify_all()
         self._threads.shutdown()
         if error is None and self._fault:

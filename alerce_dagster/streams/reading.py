@@ -164,7 +164,6 @@ class Reader:
             if self._complete() and not complete:  # the ends asked for are reached: no reason to wait for more
                 break
         portion.full = self._full(portion, size)
-        portion.full = self._full(portion, size)
         for key, start in begins.items():
             if self._position[key] > start:
                 portion.spans.append(Span(*key, start, self._position[key]))
